@@ -1,0 +1,1 @@
+"""Agents, reward models that learn, and the tools to train and judge them."""

@@ -1,0 +1,268 @@
+"""DeepExposure (Yu et al., NeurIPS 2018) as a Stable-Baselines3 algorithm.
+
+A deterministic policy gradient without replay: whole episodes are collected, and the actor takes one step along the
+gradient accumulated over `n_batches` mini-batches of `batch_size` episodes. In the form built here, DeepExposure II,
+the reward model itself is the value function (section 2.5); its gradient reaches the action through the known
+transition, from the episode's own state.
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.noise import ActionNoise, OrnsteinUhlenbeckActionNoise, VectorizedActionNoise
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from torch import Tensor
+
+from agents.policy import ExposurePolicy
+from agents.vec_env import ExposureVecEnv
+from exposure_env.episode import EpisodeState, observe
+from exposure_env.task import Outcome, concatenate, select
+from exposure_env.vector import ExposureVectorEnv
+
+
+class DeepExposure(BaseAlgorithm):
+    """DeepExposure II.
+
+    Args:
+        policy: "CnnPolicy", "MultiInputPolicy" (for dict observations; both name the same policy) or a class.
+        env: An `ExposureVecEnv`, or what one can be made of: an `ExposureVectorEnv` or an id.
+        learning_rate: The actor's, a number or a schedule of the progress remaining.
+        n_batches: Mini-batches whose gradients make one update (section 2.2).
+        batch_size: Episodes in a mini-batch.
+        gamma: Discount factor.
+        advantage: "potential", A_t = gamma^(K-1-t) [D(S_t+1) - D(S_t)], the corrected eq. (15); "paper_abs", the
+            same direction with the printed equation's magnitude, |gamma - 1| gamma^(K-1-t) D; "paper_literal", the
+            printed sign, which makes the policy worse (for the record).
+        value_image: What stands in for the unknown final image: "next", the image after the step (section 2.5), or
+            "final", the finished image of the same episode, its other exposures as they were taken.
+        action_noise: Added to the action while collecting; by default Ornstein-Uhlenbeck noise, theta 0.015, sigma
+            0.03 (section 5.1) at dt 1. None for none.
+        reset_noise: Whether the noise starts anew with each episode.
+        ev_penalty: Weight of the mean squared EV [1/stops^2]; pulls the policy towards the untouched photo.
+        tensorboard_log: Folder for TensorBoard.
+        policy_kwargs: Arguments of `ExposurePolicy`.
+        stats_window_size: Episodes over which SB3 averages returns and lengths.
+        verbose: 0 silent, 1 prints.
+        seed: Of networks, noise and environment.
+        device: "auto", "cpu", "cuda".
+        _init_setup_model: Whether to build the networks at once.
+
+    Raises:
+        ValueError: If the env is of another kind, its reward model is not differentiable, or an option makes no sense.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
+        "CnnPolicy": ExposurePolicy,
+        "MultiInputPolicy": ExposurePolicy,
+    }
+    policy: ExposurePolicy
+
+    def __init__(
+        self,
+        policy: str | type[ExposurePolicy],
+        env: GymEnv | ExposureVectorEnv | str | None,
+        learning_rate: float | Schedule = 1.5e-5,
+        *,
+        n_batches: int = 8,
+        batch_size: int = 8,
+        gamma: float = 0.99,
+        advantage: str = "potential",
+        value_image: str = "final",
+        action_noise: ActionNoise | str | None = "ou",
+        reset_noise: bool = True,
+        ev_penalty: float = 0.0,
+        tensorboard_log: str | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        stats_window_size: int = 100,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: torch.device | str = "auto",
+        _init_setup_model: bool = True,
+    ):
+        for name, choices in {"advantage": _FACTORS, "value_image": ("next", "final")}.items():
+            if (value := {"advantage": advantage, "value_image": value_image}[name]) not in choices:
+                raise ValueError(f"{name} must be one of {tuple(choices)}, not {value!r}")
+        if min(n_batches, batch_size) < 1:
+            raise ValueError(f"n_batches and batch_size must be at least 1, not {n_batches} and {batch_size}")
+        super().__init__(policy, _adapted(env), learning_rate, policy_kwargs, stats_window_size, tensorboard_log, verbose,
+                         device, support_multi_env=True, seed=seed)  # fmt: skip
+        self.n_batches, self.batch_size, self.gamma = n_batches, batch_size, gamma
+        self.advantage, self.value_image = advantage, value_image
+        if action_noise == "ou":
+            action_noise = OrnsteinUhlenbeckActionNoise(np.zeros(1), np.full(1, 0.03), theta=0.015, dt=1.0)
+        self.action_noise, self.reset_noise = action_noise, reset_noise
+        self.ev_penalty = ev_penalty
+        if _init_setup_model:
+            self._setup_model()
+
+    def _setup_model(self) -> None:
+        self._setup_lr_schedule()
+        self.set_random_seed(self.seed)
+        self.policy = self.policy_class(self.observation_space, self.action_space, self.lr_schedule,
+                                        **self.policy_kwargs).to(self.device)  # fmt: skip
+
+    @property
+    def exposure_env(self) -> ExposureVecEnv:
+        """The environment itself, under whatever SB3 wrapped around it."""
+        return self.env.unwrapped
+
+    def learn(self, total_timesteps: int, callback: MaybeCallback = None, log_interval: int = 1,
+              tb_log_name: str = "DeepExposure", reset_num_timesteps: bool = True,
+              progress_bar: bool = False) -> "DeepExposure":  # fmt: skip
+        """Trains for at least `total_timesteps` exposures, in whole updates; SB3's arguments.
+
+        Raises:
+            ValueError: If the environment or its reward model can't be differentiated through.
+        """
+        self.env.set_attr  # a model loaded without an environment fails here, as every SB3 algorithm does
+        if not getattr(self.exposure_env.task.reward_model, "differentiable", False):
+            raise ValueError(f"DeepExposure II needs a differentiable reward model, and {self.exposure_env.task.reward_model!r} "
+                             "is not: set its attribute differentiable=True if gradients flow to Torch images")  # fmt: skip
+        total_timesteps, callback = self._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+        callback.on_training_start(locals(), globals())
+        iteration = 0
+        while self.num_timesteps < total_timesteps:
+            finished = self.collect_episodes(callback)
+            if finished is None:  # a callback wants to stop
+                break
+            self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
+            self.train(finished)
+            iteration += 1
+            if log_interval and iteration % log_interval == 0:
+                self.dump_logs(iteration)
+        callback.on_training_end()
+        return self
+
+    def collect_episodes(self, callback: Any) -> EpisodeState | None:
+        """Plays until `n_batches * batch_size` episodes have ended; their states, or None if a callback said stop."""
+        outcomes: list[Outcome] = []
+        noise = None if self.action_noise is None else VectorizedActionNoise(self.action_noise, self.n_envs)
+        self._noise = getattr(self, "_noise", None) or noise
+        self.policy.set_training_mode(False)
+        callback.on_rollout_start()
+        while sum(len(outcome.score) for outcome in outcomes) < self.n_batches * self.batch_size:
+            actions, _ = self.policy.predict(self._last_obs, deterministic=True)
+            if self._noise is not None:
+                actions = np.clip(actions + self._noise(), -1, 1).astype(np.float32)
+            observations, rewards, dones, infos = self.env.step(actions)
+            self.num_timesteps += self.n_envs
+            callback.update_locals(locals())
+            if not callback.on_step():
+                return None
+            self._update_info_buffer(infos, dones)
+            if dones.any():
+                outcomes.append(self.exposure_env.finished)
+                if self._noise is not None and self.reset_noise:
+                    self._noise.reset(np.flatnonzero(dones))
+            self._last_obs, self._last_episode_starts = observations, dones
+        callback.on_rollout_end()
+        return concatenate([outcome.state for outcome in outcomes])
+
+    def train(self, finished: EpisodeState) -> None:
+        """One step of the actor (eq. 8 and 10): gradients of all mini-batches, averaged over all transitions.
+
+        Args:
+            finished: Episodes that ended, NumPy.
+        """
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        state = EpisodeState(*(None if array is None else torch.as_tensor(array, device=self.device) for array in finished))
+        transitions = int(state.num_segments.sum())
+        self.policy.optimizer.zero_grad()
+        total, actions = 0.0, []
+        for episodes in torch.randperm(len(state.step), generator=None).split(self.batch_size):
+            loss, taken = self.actor_loss(select(state, episodes.to(self.device)))
+            (loss / transitions).backward()
+            total += loss.item() / transitions
+            actions.append(taken)
+        if not np.isfinite(total):
+            raise ValueError(f"the actor's loss is {total}: the reward model has gone astray")
+        self.policy.optimizer.step()
+        self._n_updates += 1
+        actions = torch.cat(actions)
+        evs = actions * self.exposure_env.task.config.max_ev
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/actor_loss", total)
+        self.logger.record("train/ev_mean", evs.mean().item())
+        self.logger.record("train/ev_std", evs.std().item())
+        self.logger.record("train/saturated", (actions.abs() > 0.99).float().mean().item())
+
+    def actor_loss(self, finished: EpisodeState) -> tuple[Tensor, Tensor]:
+        """Minus the advantages, summed over the transitions of a mini-batch, and the actions (T,) it would take now.
+
+        The value of a state is the reward model's score of its image. Only the score after the step depends on the
+        action, so the score before it, V(s), is left out: it has no gradient.
+        """
+        task = self.exposure_env.task
+        states = visited(finished)
+        with torch.no_grad():
+            planes = observe(states, task.local(states), task.config.planes)
+            if self.exposure_env.envs.obs_type != "float32":  # the actor sees what it saw while it played
+                planes = (planes * 255).round() / 255
+        actions = self.policy.actor(planes.permute(0, 3, 1, 2))[:, 0]
+        evs = task.exposure(actions)
+        remaining = states.num_segments - 1 - states.step  # K - 1 - t
+        weights = _FACTORS[self.advantage](self.gamma) * self.gamma**remaining
+        if self.value_image == "next":
+            scores = task.score(task.advance(states, evs))
+            loss = -(weights * scores).sum()
+        else:  # all actions of an episode in one finished image; its score's gradient reaches each of them
+            episode = torch.repeat_interleave(torch.arange(len(finished.step), device=evs.device), finished.num_segments)
+            plan = torch.zeros_like(finished.evs).index_put((episode, states.step), weights * evs + ((1 - weights) * evs).detach())
+            loss = -task.score(finished._replace(evs=plan)).sum()
+        return loss + self.ev_penalty * evs.square().sum(), actions.detach()
+
+    def dump_logs(self, iteration: int) -> None:
+        """Writes the logged values, under SB3's usual names."""
+        elapsed = max((__import__("time").time_ns() - self.start_time) / 1e9, 1e-9)
+        self.logger.record("time/iterations", iteration, exclude="tensorboard")
+        if self.ep_info_buffer:
+            self.logger.record("rollout/ep_rew_mean", float(np.mean([info["r"] for info in self.ep_info_buffer])))
+            self.logger.record("rollout/ep_len_mean", float(np.mean([info["l"] for info in self.ep_info_buffer])))
+        self.logger.record("time/fps", int((self.num_timesteps - self._num_timesteps_at_start) / elapsed))
+        self.logger.record("time/time_elapsed", int(elapsed), exclude="tensorboard")
+        self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
+        self.logger.dump(self.num_timesteps)
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_noise"]
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        return ["policy", "policy.optimizer"], []
+
+
+_FACTORS: dict[str, Callable[[float], float]] = {
+    "potential": lambda gamma: 1.0,
+    "paper_abs": lambda gamma: abs(gamma - 1),
+    "paper_literal": lambda gamma: gamma - 1,
+}
+
+
+def visited(finished: EpisodeState) -> EpisodeState:
+    """Every state that N finished episodes went through, episode by episode: sum(num_segments) states.
+
+    The exposures of an episode are all that changes, so its states need not have been stored.
+    """
+    lengths = finished.num_segments
+    episode = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
+    ends = lengths.cumsum(0)
+    step = torch.arange(len(episode), device=lengths.device) - (ends - lengths)[episode]
+    states = select(finished, episode)
+    taken = torch.arange(finished.evs.shape[1], device=lengths.device) < step[:, None]
+    return states._replace(evs=states.evs * taken, step=step)
+
+
+def _adapted(env: Any) -> Any:
+    """The environment as an `ExposureVecEnv`, still in the SB3 wrappers it came in."""
+    if env is None:
+        return None
+    if isinstance(env, str) or isinstance(getattr(env, "unwrapped", None), ExposureVectorEnv):
+        return ExposureVecEnv(env)
+    if not isinstance(getattr(env, "unwrapped", None), ExposureVecEnv):
+        raise ValueError(f"DeepExposure's gradient goes through the known transition, so it needs an ExposureVecEnv, an "
+                         f"ExposureVectorEnv or an id, not {type(env).__name__}; SB3's DDPG and TD3 take any environment")  # fmt: skip
+    return env

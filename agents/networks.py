@@ -1,0 +1,118 @@
+"""The three networks: actor, critic, discriminator. The only file that speaks NCHW.
+
+All share one stack, Exposure's (Hu et al. 2018): 4x4 convolutions of stride 2 that double the width down to 4 pixels,
+leaky ReLUs, one hidden layer of 128, no normalisation. Images also enter as statistics (section 4): mean luminance,
+contrast and saturation, one constant plane each, computed inside so that gradients and the penalty flow through them.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def statistics(images: Tensor, contrast: str = "variance") -> Tensor:
+    """Luminance, contrast and saturation of images, clipped to [0, 1] first.
+
+    On unclipped images the saturation has singularities which a policy finds at once.
+
+    Args:
+        images: (N, 3, H, W) floats.
+        contrast: "variance" of luminance, as in Exposure's code, or its standard deviation, "std".
+
+    Returns:
+        (N, 3) floats.
+    """
+    images = images.clamp(0, 1)
+    luminance = 0.27 * images[:, 0] + 0.67 * images[:, 1] + 0.06 * images[:, 2]
+    high, low = images.amax(1), images.amin(1)
+    saturation = (high - low) / (torch.minimum(high + low, 2 - high - low) + 0.01)
+    spread = luminance.var((1, 2), correction=0)
+    spread = spread if contrast == "variance" else (spread + 1e-8).sqrt()
+    return torch.stack([luminance.mean((1, 2)), spread, saturation.mean((1, 2))], dim=1)
+
+
+def with_statistics(planes: Tensor, first_channels: tuple[int, ...] = (0,), contrast: str = "variance") -> Tensor:
+    """The planes with three constant planes for each image whose first channel is named: (N, C + 3 len, H, W)."""
+    numbers = torch.cat([statistics(planes[:, c : c + 3], contrast) for c in first_channels], dim=1)
+    return torch.cat([planes, numbers[:, :, None, None].expand(-1, -1, *planes.shape[2:])], dim=1)
+
+
+def shrink(planes: Tensor, halvings: int) -> Tensor:
+    """The planes averaged down by 2^halvings: cheaper to look at, and blind to seams of a pixel."""
+    return functional.avg_pool2d(planes, 2**halvings) if halvings else planes
+
+
+class Stack(nn.Module):
+    """Planes in, numbers out.
+
+    Args:
+        channels: Number of input planes.
+        size: Side of the input [px].
+        outputs: Numbers per image.
+        width: Channels of the first convolution; each further one doubles them.
+        halvings: Times the caller has halved the planes with `shrink` before they come in.
+        hidden: Units of the hidden layer.
+
+    Raises:
+        ValueError: If `size` after the halvings is not a multiple of 4 that convolutions bring down to 4 px or less.
+    """
+
+    def __init__(self, channels: int, size: int, outputs: int, width: int, halvings: int = 0, hidden: int = 128):
+        super().__init__()
+        side = size // 2**halvings
+        if side < 8:
+            raise ValueError(f"networks need 8 px or more after {halvings} halvings, not {side}: give a larger size")
+        layers: list[nn.Module] = []
+        while side > 4:
+            layers += [nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+            channels, width, side = width, 2 * width, side // 2
+        self.convolutions = nn.Sequential(*layers)
+        self.hidden = nn.Linear(channels * side * side, hidden)
+        self.head = nn.Linear(hidden, outputs)
+
+    def forward(self, planes: Tensor) -> Tensor:
+        """(N, C, H, W) in [0, 1] -> (N, outputs)."""
+        features = self.convolutions(planes - 0.5).flatten(1)
+        return self.head(functional.leaky_relu(self.hidden(features), 0.2))
+
+
+class Actor(nn.Module):
+    """State planes -> action in (-1, 1); 0, the untouched photo, before any training."""
+
+    def __init__(self, channels: int, size: int, width: int = 32, halvings: int = 0):
+        super().__init__()
+        self.halvings = halvings
+        self.stack = Stack(channels + 9, size, 1, width, halvings)
+        nn.init.zeros_(self.stack.head.weight)
+        nn.init.zeros_(self.stack.head.bias)
+
+    def forward(self, planes: Tensor) -> Tensor:
+        """(N, C, H, W) planes of `episode.observe` in [0, 1] -> (N, 1)."""
+        return torch.tanh(self.stack(with_statistics(shrink(planes, self.halvings), (0, 3, 6), "std")))
+
+
+class Critic(nn.Module):
+    """State planes -> value V(s) (eq. 5); knows the statistics of the photo and of the local image."""
+
+    def __init__(self, channels: int, size: int, width: int = 32, halvings: int = 0):
+        super().__init__()
+        self.halvings = halvings
+        self.stack = Stack(channels + 6, size, 1, width, halvings)
+
+    def forward(self, planes: Tensor) -> Tensor:
+        """(N, C, H, W) planes of `episode.observe` in [0, 1] -> (N,)."""
+        return self.stack(with_statistics(shrink(planes, self.halvings), (0, 6)))[:, 0]
+
+
+class Discriminator(nn.Module):
+    """Images -> scores, high for what looks like an expert's (section 2.3): the aesthetic evaluation function."""
+
+    def __init__(self, size: int, width: int = 32, halvings: int = 0, contrast: str = "variance"):
+        super().__init__()
+        self.settings = {"size": size, "width": width, "halvings": halvings, "contrast": contrast}
+        self.halvings, self.contrast = halvings, contrast
+        self.stack = Stack(3 + 3, size, 1, width, halvings)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, H, W, 3) in [0, 1], channels last as everywhere else -> (N,)."""
+        return self.stack(with_statistics(shrink(images.permute(0, 3, 1, 2), self.halvings), (0,), self.contrast))[:, 0]

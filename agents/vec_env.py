@@ -1,0 +1,113 @@
+"""`ExposureVectorEnv` for Stable-Baselines3, whose algorithms take its own kind of `VecEnv`."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.vec_env import VecEnv
+
+from exposure_env.task import ExposureTask, Outcome
+from exposure_env.vector import ExposureVectorEnv
+
+
+class ExposureVecEnv(VecEnv):
+    """N photos at once as an SB3 `VecEnv`; episodes restart in the step that ends them.
+
+    Args:
+        env: A vector environment with `autoreset_mode=SAME_STEP`, an id, or None for "Exposure/Local-v0".
+        num_envs: Number of environments, where `env` is an id.
+        **kwargs: Arguments of `ExposureVectorEnv`, where `env` is an id.
+
+    Raises:
+        ValueError: If `env` is of another kind or of another autoreset mode.
+    """
+
+    def __init__(self, env: ExposureVectorEnv | str | None = None, num_envs: int = 8, **kwargs: Any):
+        if env is None or isinstance(env, str):
+            name = env or "exposure_env:Exposure/Local-v0"
+            env = gym.make_vec(name, num_envs=num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **kwargs)
+        if not isinstance(env.unwrapped, ExposureVectorEnv):
+            raise ValueError(f"ExposureVecEnv adapts an ExposureVectorEnv, not {type(env).__name__}")
+        if env.unwrapped.autoreset_mode is not AutoresetMode.SAME_STEP:
+            raise ValueError(f"SB3 restarts episodes at once: give autoreset_mode=SAME_STEP, not {env.autoreset_mode}")
+        self.envs = env.unwrapped
+        self.render_mode = self.envs.render_mode
+        super().__init__(self.envs.num_envs, self.envs.single_observation_space, self.envs.single_action_space)
+        self._actions: np.ndarray | None = None
+        self._returns, self._lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, int)
+
+    @property
+    def task(self) -> ExposureTask:
+        """Photos, rendering and reward: what an agent that knows the transition reads."""
+        return self.envs.task
+
+    @property
+    def finished(self) -> Outcome | None:
+        """The episodes that the last step ended."""
+        return self.envs.finished
+
+    def reset(self) -> Any:
+        """First observations of N new episodes."""
+        seeds = list(self._seeds)
+        options = self._options[0] or None
+        if any(other != self._options[0] for other in self._options):  # one photo for each environment
+            options = {"photo": [other.get("photo") for other in self._options]}
+        observations, infos = self.envs.reset(seed=seeds, options=options)
+        self.reset_infos = [_one(infos, i) for i in range(self.num_envs)]
+        self._reset_seeds()
+        self._reset_options()
+        self._returns[:], self._lengths[:] = 0, 0
+        return observations
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Keeps the actions (N, 1) for `step_wait`."""
+        self._actions = actions
+
+    def step_wait(self) -> tuple[Any, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        """Observations, float32 rewards (N,), dones (N,), one info each; "episode" has return and length at the end."""
+        observations, rewards, dones, _, batched = self.envs.step(self._actions)
+        self._returns += rewards
+        self._lengths += 1
+        infos = []
+        for i in range(self.num_envs):
+            info = _one(batched, i)
+            if dones[i]:
+                last = info.pop("final_info")
+                episode = {"r": float(self._returns[i]), "l": int(self._lengths[i])}
+                info = {**last, "terminal_observation": info["final_obs"], "TimeLimit.truncated": False, "episode": episode}
+                self.reset_infos[i] = {key: batched[key][i] for key in ("photo", "num_segments")}
+            infos.append(info)
+        self._returns[dones], self._lengths[dones] = 0, 0
+        return observations, rewards.astype(np.float32), dones, infos
+
+    def close(self) -> None:
+        """Frees the environment."""
+        self.envs.close()
+
+    def get_images(self) -> list[np.ndarray]:
+        """One storyboard panel each."""
+        return list(self.envs.render() or [])
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """The attribute of the one underlying vector environment, repeated."""
+        return [getattr(self.envs, attr_name) for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Sets the attribute of the one underlying vector environment."""
+        setattr(self.envs, attr_name, value)
+
+    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
+        """Calls the method of the one underlying vector environment, once; its result, repeated."""
+        result = getattr(self.envs, method_name)(*method_args, **method_kwargs)
+        return [result for _ in self._get_indices(indices)]
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        """False, but for SB3's Monitor: returns and lengths are in the infos as it would put them."""
+        return [wrapper_class.__name__ == "Monitor" for _ in self._get_indices(indices)]
+
+
+def _one(batched: dict[str, Any], index: int) -> dict[str, Any]:
+    """The info of one environment, from Gymnasium's batched form."""
+    present = {key: value for key, value in batched.items() if not key.startswith("_") and batched[f"_{key}"][index]}
+    return {key: _one(value, index) if isinstance(value, dict) else value[index] for key, value in present.items()}

@@ -1,0 +1,1 @@
+"""Gymnasium environments in which an agent retouches photographs, segment by segment."""

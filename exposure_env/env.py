@@ -1,0 +1,158 @@
+"""The episode as a `gymnasium.Env`: one photo, one exposure a step, one reward at the end."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from exposure_env.episode import EpisodeState, is_done, observe
+from exposure_env.photos import Photo
+from exposure_env.render import storyboard_panel
+from exposure_env.task import ExposureTask, Scene
+
+ObsType = Literal["uint8", "float32", "dict"]
+
+
+class ExposureEnv(gym.Env):
+    """A photo is cut into segments; every step gives the next segment an exposure; the finished retouch is scored.
+
+    Observation: (size, size, 9 or 12) planes; the photo, its next segment, the local image so far, and with
+    `planes="full"` the segment's mask, the mask of those done and the fraction of steps taken. In the last observation
+    of an episode the local image is replaced by the final image. `obs_type` "uint8" (0..255) and "float32" ([0, 1])
+    give them as one Box; "dict" gives images apart (uint8) and the progress as a number.
+
+    Action: Box(-1, 1, (1,)), times `max_ev` stops.
+
+    Reward: 0 until the last segment, then the score of the result minus that of the untouched photo (`relative`), or
+    the score alone (eq. 3). Episodes terminate at the last segment; they are never truncated.
+
+    Info: reset gives "photo" (index in the data set, -1 if given in the options) and "num_segments"; a step "segment"
+    and "ev" [stops]; the last step also "score", "input_score" (0 unless rewards are relative) and "evs" (K,).
+
+    Args:
+        photos: Any `Sequence[Photo]`, a folder's path, or None for the sample photos.
+        segmenter: "felzenszwalb", "luminance_bands", "slic", or a callable (H, W, 3) -> (H, W) labels.
+        reward_model: An object, a function of a batch of images, a name, or "module:attribute".
+        obs_type: "uint8", "float32" or "dict".
+        render_mode: None or "rgb_array" (a storyboard panel); Gymnasium adds "human".
+        preset: "recommended" or "paper".
+        **settings: Fields of `task.TaskConfig`, in place of the preset's.
+
+    Raises:
+        ValueError: For any setting that makes no sense, naming it.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 2}
+
+    def __init__(self, photos: Sequence[Photo] | str | None = None, segmenter: Any = "felzenszwalb",
+                 reward_model: Any = "psnr", *, obs_type: ObsType = "uint8", render_mode: str | None = None,
+                 preset: str = "recommended", **settings: Any):  # fmt: skip
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(f'render_mode must be None or "rgb_array", not {render_mode!r}')
+        self.task = ExposureTask(photos, segmenter, reward_model, preset=preset, **settings)
+        self.obs_type, self.render_mode = obs_type, render_mode
+        self.observation_space = observation_space(self.task, obs_type)
+        self.action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
+        self.scene: Scene | None = None
+        self.state = None
+        self._last: tuple[float | None, float | None] = (None, None)  # EV and reward of the last step, for the rendering
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Starts an episode on a random photo, or on `options["photo"]`: an index, a `Photo` or an image array."""
+        super().reset(seed=seed)
+        wanted = (options or {}).get("photo")
+        self.scene = self.task.draw(self.np_random) if wanted is None else self.task.scene(wanted, self.np_random)
+        self.state = self.task.start([self.scene])
+        self._last = (None, None)
+        return self._observation(self.task.local(self.state)), reset_info(self.scene)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Gives the next segment its exposure.
+
+        Raises:
+            ValueError: If the action is not one finite number, or the episode is over or was never begun.
+        """
+        if self.state is None or is_done(self.state)[0]:
+            raise ValueError("step() without an episode: call reset() first, also after the last segment")
+        ev = self.task.exposure(checked_action(action, (1,)))
+        before, self.state = self.state, self.task.advance(self.state, ev)
+        done = is_done(self.state)
+        outcome = self.task.finish(self.state) if done[0] else None
+        reward = float(self.task.rewards(before, self.state, done, outcome)[0])
+        info = step_info(before, ev, 0) | (outcome.info(0) if outcome else {})
+        self._last = (info["ev"], reward)
+        image = outcome.image if outcome else self.task.local(self.state)
+        return self._observation(image), reward, bool(done[0]), False, info
+
+    def render(self) -> np.ndarray | None:
+        """One panel of the storyboard, (rows, columns, 3) uint8: photo, segment, local image, blend so far."""
+        if self.render_mode is None or self.state is None:
+            return None
+        return storyboard_panel(self.state, self.task.fused(self.state)[0], *self._last)
+
+    def result(self) -> np.ndarray:
+        """(size, size, 3) float32 in [0, 1]: the blend of the exposures so far."""
+        return self.task.fused(self.state)[0]
+
+    def _observation(self, image: np.ndarray) -> Any:
+        batch = encode(observe(self.state, image, self.task.config.planes), self.obs_type)
+        return {key: value[0] for key, value in batch.items()} if self.obs_type == "dict" else batch[0]
+
+
+def observation_space(task: ExposureTask, obs_type: ObsType) -> spaces.Space:
+    """The space of a task's observations.
+
+    Raises:
+        ValueError: If `obs_type` is unknown.
+    """
+    size = task.config.size
+    if obs_type == "uint8":
+        return spaces.Box(0, 255, (size, size, task.channels), np.uint8)
+    if obs_type == "float32":
+        return spaces.Box(0.0, 1.0, (size, size, task.channels), np.float32)
+    if obs_type != "dict":
+        raise ValueError(f'obs_type must be "uint8", "float32" or "dict", not {obs_type!r}')
+    images = {name: spaces.Box(0, 255, (size, size, 3), np.uint8) for name in ("photo", "segment", "local")}
+    if task.config.planes == "paper":
+        return spaces.Dict(images)
+    masks = {name: spaces.Box(0, 255, (size, size, 1), np.uint8) for name in ("mask", "done")}
+    return spaces.Dict({**images, **masks, "progress": spaces.Box(0.0, 1.0, (1,), np.float32)})
+
+
+def encode(planes: np.ndarray, obs_type: ObsType) -> np.ndarray | dict[str, np.ndarray]:
+    """Observations of the given type from (N, H, W, 9 or 12) float planes in [0, 1]."""
+    if obs_type == "float32":
+        return planes
+    if obs_type == "uint8":
+        return np.rint(planes * 255).astype(np.uint8)
+    images = encode(planes[..., :11], "uint8")
+    parts = {"photo": images[..., 0:3], "segment": images[..., 3:6], "local": images[..., 6:9]}
+    if planes.shape[-1] > 9:
+        parts |= {"mask": images[..., 9:10], "done": images[..., 10:11], "progress": planes[:, 0, 0, 11:12]}
+    return parts
+
+
+def reset_info(scene: Scene) -> dict[str, int]:
+    """What `reset` tells of a photo."""
+    return {"photo": scene.index, "num_segments": int(scene.labels.max()) + 1}
+
+
+def step_info(before: EpisodeState, evs: np.ndarray, index: int) -> dict[str, Any]:
+    """What every step tells of one episode: the segment that was exposed, and its EV [stops]."""
+    return {"segment": int(before.step[index]), "ev": float(evs[index])}
+
+
+def checked_action(action: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """The action as float32.
+
+    Raises:
+        ValueError: If it has another shape or is not finite.
+    """
+    action = np.asarray(action, np.float32)
+    if action.shape != shape:
+        raise ValueError(f"action has shape {action.shape}, want {shape}")
+    if not np.isfinite(action).all():
+        raise ValueError(f"action must be finite, not {action}")
+    return action

@@ -1,0 +1,246 @@
+"""Renderings of a retouching plan: one photo, its segments and their EVs become one image.
+
+Every rendering is batched, differentiable and written once for NumPy and Torch. This file is the definition.
+
+`local` is the paper's S^l, `mertens` its exposure blending (section 3, eq. 16), `mask_pyramid` blends the globally
+exposed images where their segments lie, without the seams of `local`, and `mertens_masked` weighs both ways.
+"""
+
+import math
+from collections.abc import Callable
+
+from array_api_compat import array_namespace, device
+
+from exposure_env.image import Array, Space, clip, composite, expose
+from exposure_env.pyramid import blend, blur
+
+TINY = 1e-30  # under a square root: keeps the gradient finite where the root is zero
+
+
+def mertens_weights(
+    images: Array, *, contrast: float = 1.0, saturation: float = 1.0, exposedness: float = 1.0
+) -> Array:
+    """Quality of every pixel of every image, not normalised (Mertens, Kautz and Van Reeth 2007).
+
+    Contrast is the absolute Laplacian of the grey image, saturation the standard deviation over R, G and B, exposedness
+    the product over the channels of exp(-(x - 0.5)^2 / 0.08). Each is raised to its exponent. OpenCV's default leaves
+    exposedness out (exponent 0).
+
+    Args:
+        images: (N, T, 3, H, W) sRGB-encoded floats in [0, 1].
+        contrast: Exponent of contrast; 0 leaves it out.
+        saturation: Exponent of saturation; 0 leaves it out.
+        exposedness: Exponent of exposedness; 0 leaves it out.
+
+    Returns:
+        (N, T, H, W) floats in [0, ...).
+    """
+    xp = array_namespace(images)
+    red, green, blue = images[:, :, 0], images[:, :, 1], images[:, :, 2]
+    weights = xp.ones_like(red)
+    if contrast:
+        # Channel by channel: neighbours subtract exactly in float32, and only then is their difference rounded.
+        laplacian = _second_difference(images) + xp.matrix_transpose(_second_difference(xp.matrix_transpose(images)))
+        laplacian = 0.299 * laplacian[:, :, 0] + 0.587 * laplacian[:, :, 1] + 0.114 * laplacian[:, :, 2]
+        weights = weights * (laplacian**2 + TINY) ** (contrast / 2)
+    if saturation:  # from differences of channels: exactly zero on grey pixels, where rounding would decide otherwise
+        variance = ((red - green) ** 2 + (green - blue) ** 2 + (blue - red) ** 2) / 9
+        weights = weights * (variance + TINY) ** (saturation / 2)
+    if exposedness:
+        weights = weights * xp.exp(-exposedness / 0.08 * xp.sum((images - 0.5) ** 2, axis=2))
+    return weights
+
+
+def _second_difference(grey: Array) -> Array:
+    """x[i-1] - 2 x[i] + x[i+1] along the last axis, reflected at the border; exactly zero where the row is constant."""
+    xp = array_namespace(grey)
+    if grey.shape[-1] == 1:
+        return xp.zeros_like(grey)
+    step = grey[..., 1:] - grey[..., :-1]
+    padded = xp.concat([-step[..., :1], step, -step[..., -1:]], axis=-1)
+    return padded[..., 1:] - padded[..., :-1]
+
+
+def segment_masks(labels: Array, num_segments: int, like: Array, feather: int = 0) -> Array:
+    """One plane per segment, 1 inside and 0 outside, its border softened.
+
+    Args:
+        labels: (N, H, W) integers 0..num_segments-1.
+        num_segments: Number of planes K.
+        like: Array whose dtype the masks take.
+        feather: Passes of the blur [1 2 1]/4.
+
+    Returns:
+        (N, K, H, W) floats in [0, 1] that add up to 1 over K.
+    """
+    xp = array_namespace(like)
+    index = xp.arange(num_segments, dtype=labels.dtype, device=device(labels))
+    return blur(xp.astype(labels[:, None] == index[None, :, None, None], like.dtype), feather)
+
+
+def local(photos: Array, labels: Array, evs: Array, count: Array | None = None, *, space: Space = "linear",
+          clip_output: bool = True) -> Array:  # fmt: skip
+    """The local image S^l: every segment under its own exposure, with hard borders (section 4).
+
+    Args:
+        photos: (N, H, W, 3) sRGB-encoded floats in [0, 1].
+        labels: (N, H, W) integers 0..K-1.
+        evs: (N, K) exposure values in stops; 0 for segments not yet exposed.
+        count: Ignored; an exposure of 0 already means "not yet".
+        space: See `image.expose`.
+        clip_output: Whether the result is clipped to [0, 1].
+
+    Returns:
+        (N, H, W, 3) floats.
+    """
+    image = expose(photos, composite(evs, labels), space)
+    return clip(image) if clip_output else image
+
+
+def mask_pyramid(photos: Array, labels: Array, evs: Array, count: Array | None = None, *, space: Space = "linear",
+                 levels: int = 3, feather: int = 1, clip_input: bool = True, clip_output: bool = True) -> Array:  # fmt: skip
+    """Globally exposed images blended by the masks of their segments, Laplacian band by band.
+
+    Keeps the local intent of the plan and has no seams. Not in the paper.
+
+    Args:
+        photos: (N, H, W, 3) sRGB-encoded floats in [0, 1].
+        labels: (N, H, W) integers 0..K-1.
+        evs: (N, K) exposure values in stops; 0 for segments not yet exposed.
+        count: Ignored; an exposure of 0 already means "not yet".
+        space: See `image.expose`.
+        levels: Halvings of the pyramid; 2 or 3 keep the intent, more blur it.
+        feather: Passes of the blur [1 2 1]/4 over the masks.
+        clip_input: Whether the exposed images are clipped to [0, 1] before they are blended.
+        clip_output: Whether the result is clipped to [0, 1].
+
+    Returns:
+        (N, H, W, 3) floats.
+    """
+    images = _exposed(photos, evs, space, clip_input)
+    weights = segment_masks(labels, evs.shape[1], photos, feather)
+    return _finish(blend(images, weights, _depth(images, levels)), clip_output)
+
+
+def mertens(photos: Array, labels: Array, evs: Array, count: Array | None = None, *, space: Space = "linear",
+            contrast: float = 1.0, saturation: float = 1.0, exposedness: float = 1.0, include_input: bool = True,
+            epsilon: float = 1e-6, levels: int | None = None, clip_input: bool = True, clip_output: bool = True) -> Array:  # fmt: skip
+    """Exposure blending EB of the globally exposed images and the photo itself (section 3, eq. 16).
+
+    Blind to the segments: it does not know which of them asked for which exposure.
+
+    Args:
+        photos: (N, H, W, 3) sRGB-encoded floats in [0, 1].
+        labels: (N, H, W) integers; they play no part.
+        evs: (N, K) exposure values in stops.
+        count: (N,) integers, how many of the K exposures take part, from the first; all of them by default.
+        space: See `image.expose`.
+        contrast: Exponent of the contrast weight.
+        saturation: Exponent of the saturation weight.
+        exposedness: Exponent of the well-exposedness weight (1 in the paper by Mertens et al., 0 in OpenCV's default).
+        include_input: Whether the photo itself is blended in, as in section 4. It always is where `count` is 0.
+        epsilon: Added to every weight; 1e-12 in OpenCV, too small for stable gradients in float32.
+        levels: Halvings of the pyramid; by default as many as the shorter side allows.
+        clip_input: Whether exposed images are clipped first. Without, contrast and saturation alone collapse to one
+            global gain.
+        clip_output: Whether the result is clipped to [0, 1].
+
+    Returns:
+        (N, H, W, 3) floats.
+    """
+    options = dict(contrast=contrast, saturation=saturation, exposedness=exposedness)
+    images, present = _stack(photos, evs, count, space, clip_input, include_input)
+    weights = _normalised(mertens_weights(images, **options), present, epsilon)
+    return _finish(blend(images, weights, _depth(images, levels)), clip_output)
+
+
+def mertens_masked(photos: Array, labels: Array, evs: Array, count: Array | None = None, *, space: Space = "linear",
+                   contrast: float = 1.0, saturation: float = 1.0, exposedness: float = 1.0,
+                   include_input: bool = False, epsilon: float = 1e-6, levels: int = 3, feather: int = 8,
+                   clip_input: bool = True, clip_output: bool = True) -> Array:  # fmt: skip
+    """As `mask_pyramid`, the masks multiplied by the Mertens weights: near borders the better exposed image wins.
+
+    Args:
+        photos: (N, H, W, 3) sRGB-encoded floats in [0, 1].
+        labels: (N, H, W) integers 0..K-1.
+        evs: (N, K) exposure values in stops; 0 for segments not yet exposed.
+        count: Ignored: a segment not yet exposed shows the photo.
+        space: See `image.expose`.
+        contrast: Exponent of the contrast weight.
+        saturation: Exponent of the saturation weight.
+        exposedness: Exponent of the well-exposedness weight.
+        include_input: Whether the photo itself competes everywhere, under a mask of 1.
+        epsilon: Added to every Mertens weight before the product.
+        levels: Halvings of the pyramid.
+        feather: Passes of the blur [1 2 1]/4 over the masks: wide, so that there is something to choose between.
+        clip_input: Whether the exposed images are clipped to [0, 1] first.
+        clip_output: Whether the result is clipped to [0, 1].
+
+    Returns:
+        (N, H, W, 3) floats.
+    """
+    options = dict(contrast=contrast, saturation=saturation, exposedness=exposedness)
+    images, present = _stack(photos, evs, None, space, clip_input, include_input)
+    masks = segment_masks(labels, evs.shape[1], photos, feather)
+    if include_input:
+        xp = array_namespace(photos)
+        masks = xp.concat([xp.ones_like(masks[:, :1]), masks], axis=1)
+    weights = _normalised((mertens_weights(images, **options) + epsilon) * masks, present, 0.0)
+    return _finish(blend(images, weights, _depth(images, levels)), clip_output)
+
+
+def _exposed(photos: Array, evs: Array, space: Space, clip_input: bool) -> Array:
+    """(N, K, 3, H, W): the whole photo under each of its plan's exposures, the global images S^g."""
+    planar = array_namespace(photos).permute_dims(photos, (0, 3, 1, 2))
+    images = expose(planar[:, None], evs[:, :, None, None], space)
+    return clip(images) if clip_input else images
+
+
+def _stack(photos: Array, evs: Array, count: Array | None, space: Space, clip_input: bool,
+           include_input: bool) -> tuple[Array, Array]:  # fmt: skip
+    """Global images (N, T, 3, H, W), the photo itself first where wanted, and which of them take part, (N, T)."""
+    xp = array_namespace(photos)
+    steps = xp.arange(evs.shape[1], device=device(evs))[None]
+    present = xp.ones_like(evs) if count is None else xp.astype(steps < count[:, None], evs.dtype)
+    if not include_input and count is None:
+        return _exposed(photos, evs, space, clip_input), present
+    evs = xp.concat([xp.zeros_like(evs[:, :1]), evs], axis=1)  # EV 0 is the photo itself
+    alone = xp.ones_like(present[:, :1]) if include_input else xp.astype(count[:, None] == 0, present.dtype)
+    return _exposed(photos, evs, space, clip_input), xp.concat([alone, present], axis=1)
+
+
+def _normalised(weights: Array, present: Array, epsilon: float) -> Array:
+    weights = (weights + epsilon) * present[:, :, None, None]
+    return weights / array_namespace(weights).sum(weights, axis=1, keepdims=True)
+
+
+def _depth(images: Array, levels: int | None) -> int:
+    """Halvings that the shorter side allows, at most `levels`; OpenCV's count by default."""
+    deepest = int(math.log2(min(images.shape[-2:])))
+    return deepest if levels is None else min(levels, deepest)
+
+
+def _finish(planar: Array, clip_output: bool) -> Array:
+    image = array_namespace(planar).permute_dims(planar, (0, 2, 3, 1))
+    return clip(image) if clip_output else image
+
+
+FUSIONS: dict[str, Callable[..., Array]] = {
+    "local": local,
+    "mertens": mertens,
+    "mask_pyramid": mask_pyramid,
+    "mertens_masked": mertens_masked,
+}
+
+
+def resolve_fusion(fusion: str | Callable[..., Array]) -> Callable[..., Array]:
+    """The rendering of that name, or the callable itself (a `functools.partial` sets a rendering's options).
+
+    Raises:
+        ValueError: If the name is not one of `FUSIONS`.
+    """
+    if callable(fusion):
+        return fusion
+    if fusion not in FUSIONS:
+        raise ValueError(f"fusion must be one of {sorted(FUSIONS)} or a callable, not {fusion!r}")
+    return FUSIONS[fusion]

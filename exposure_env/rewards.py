@@ -1,0 +1,152 @@
+"""What is a good retouch? Reward models: anything that scores a batch of images.
+
+A reward model is called with images (N, H, W, 3) in [0, 1], NumPy or Torch, and the context `inputs` (the untouched
+photos) and `targets` (the experts' versions, or None), and returns N scores, higher is better. A plain function is one.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from exposure_env.image import Array
+
+FLOOR = 1e-10  # mean squared error of a perfect match, so that its PSNR is 100 dB and not infinite
+
+
+class RewardModel(Protocol):
+    """Scores a batch of images."""
+
+    differentiable: bool  # whether gradients flow from the scores to images that are Torch tensors
+
+    def __call__(self, images: Array, *, inputs: Array, targets: Array | None) -> Array:
+        """(N, H, W, 3) floats in [0, 1] -> (N,) scores of the same array kind."""
+        ...
+
+
+def mse(images: Array, *, targets: Array | None, **context: Any) -> Array:
+    """Minus the mean squared error against the targets, (N,) in [-1, 0].
+
+    Raises:
+        ValueError: If there are no targets, or the images are integers.
+    """
+    if targets is None:
+        raise ValueError("this reward compares with targets, and the photos have none: give paired photos")
+    if not array_namespace(images, targets).isdtype(images.dtype, "real floating"):
+        raise ValueError(f"images must be floats in [0, 1], not {images.dtype}: differences of integers wrap around")
+    return -array_namespace(images).mean((images - targets) ** 2, axis=(1, 2, 3))
+
+
+def psnr(images: Array, *, targets: Array | None, **context: Any) -> Array:
+    """Peak signal-to-noise ratio against the targets, (N,) in [dB], at most 100.
+
+    Raises:
+        ValueError: If there are no targets.
+    """
+    return -10 * array_namespace(images).log10(FLOOR - mse(images, targets=targets))
+
+
+def well_exposedness(images: Array, **context: Any) -> Array:
+    """Mean Mertens exposedness, (N,) in [0, 1]: 1 where every channel of every pixel is mid-grey."""
+    xp = array_namespace(images)
+    return xp.mean(xp.exp(-12.5 * xp.sum((images - 0.5) ** 2, axis=-1)), axis=(1, 2))
+
+
+REWARDS: dict[str, Callable[..., Array]] = {"psnr": psnr, "mse": mse, "well_exposedness": well_exposedness}
+for _reward in REWARDS.values():
+    _reward.differentiable = True  # type: ignore[attr-defined]
+
+
+class BatchFunction:
+    """A function of images alone, or of images and some of the context, as a reward model."""
+
+    differentiable = False
+
+    def __init__(self, function: Callable[..., Array]):
+        """Wraps `function(images)`; it may also name `inputs` or `targets`."""
+        self.function = function
+        self.context = [name for name in ("inputs", "targets") if name in _parameters(function)]
+
+    def __repr__(self) -> str:
+        return getattr(self.function, "__qualname__", repr(self.function))
+
+    def __call__(self, images: Array, **context: Any) -> Array:
+        """The function's scores, (N,)."""
+        return self.function(images, **{name: context[name] for name in self.context})
+
+
+def _parameters(function: Callable[..., Array]) -> Mapping[str, inspect.Parameter]:
+    # A Torch module's __call__ takes anything and hands it on to its forward.
+    return inspect.signature(getattr(function, "forward", function)).parameters
+
+
+def resolve_reward(spec: Any) -> Callable[..., Array]:
+    """The reward model that `spec` means.
+
+    Args:
+        spec: A reward model, a plain function over a batch of images, a name in `REWARDS`, or "module:attribute"
+            (imported now; a class is instantiated without arguments).
+
+    Raises:
+        ValueError: If nothing of that name exists, or `spec` can't be called.
+    """
+    if isinstance(spec, str) and spec in REWARDS:
+        return REWARDS[spec]
+    if isinstance(spec, str):
+        module, _, attribute = spec.partition(":")
+        try:
+            spec = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
+            raise ValueError(f'reward {spec!r} is neither one of {sorted(REWARDS)} nor "module:attribute"') from error
+        spec = spec() if isinstance(spec, type) else spec
+    if not callable(spec):
+        raise ValueError(f"a reward model must be callable or a name, not {spec!r}")
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in _parameters(spec).values())
+    return spec if takes_all or hasattr(spec, "differentiable") else BatchFunction(spec)
+
+
+def score(model: Callable[..., Array], images: Array, inputs: Array, targets: Array | None) -> Array:
+    """The model's scores of a batch, checked.
+
+    Args:
+        model: A reward model.
+        images: (N, H, W, 3) floats in [0, 1].
+        inputs: (N, H, W, 3) untouched photos.
+        targets: (N, H, W, 3) experts' versions, or None.
+
+    Returns:
+        (N,) finite floats.
+
+    Raises:
+        ValueError: If the model returned another shape or a value that is not finite.
+    """
+    scores = model(images, inputs=inputs, targets=targets)
+    shape = tuple(getattr(scores, "shape", np.shape(scores)))
+    if shape != (images.shape[0],):
+        raise ValueError(f"reward model {model!r} returned shape {shape} for {images.shape[0]} images: want one each")
+    if isinstance(scores, list | tuple):
+        scores = np.asarray(scores)
+    if not bool(array_namespace(scores).all(array_namespace(scores).isfinite(scores))):
+        raise ValueError(f"reward model {model!r} returned a score that is not finite: {scores}")
+    return scores
+
+
+def shaping(before: Array, after: Array, done: Array, gamma: float) -> Array:
+    """Potential-based shaping F = gamma * Phi(s') - Phi(s), with Phi = 0 at the end (Ng, Harada and Russell 1999).
+
+    Leaves the optimal policy alone: over an episode the discounted sum is -Phi(s_0), whatever is done in it.
+
+    Args:
+        before: (N,) potentials of the states.
+        after: (N,) potentials of the next states.
+        done: (N,) booleans, whether the next state ends the episode.
+        gamma: Discount factor.
+
+    Returns:
+        (N,) rewards to add.
+    """
+    xp = array_namespace(before)
+    return gamma * xp.where(done, xp.zeros_like(after), after) - before

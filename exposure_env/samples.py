@@ -1,0 +1,177 @@
+"""A small photo collection that needs no download: crops of the colour photographs that scikit-image carries.
+
+Five scenes are far too few to train a good retouching agent; they are enough to see one learn, and to run every
+example. Four scenes serve for training. Each is cut into rectangles which belong to the inputs, the experts or the
+test, so that the splits share the scenes but not a single pixel: a discriminator cannot tell inputs from experts by the
+scene. The fifth scene is left out of all that, for testing on something new.
+"""
+
+from functools import lru_cache
+from itertools import cycle, islice, permutations, product
+
+import numpy as np
+import skimage.data
+
+from exposure_env.image import luminance
+from exposure_env.photos import Photo, check_photo, misexposed
+
+TRAINING_SCENES = ("astronaut", "coffee", "rocket", "motorcycle")
+LEFT_OUT_SCENE = "chelsea"
+DEFAULT_COUNTS = {"inputs": 192, "experts": 192, "test": 64, "left_out": 32}
+SMALLEST, LARGEST = 64, 200  # side of a crop [pixels]
+
+_DEALT = ("inputs", "experts", "test")
+
+
+def sample_scenes() -> list[Photo]:
+    """Return the five whole photographs, of up to 741x500 pixels, without targets; their arrays are read-only."""
+    return list(_scenes().values())
+
+
+def sample_photos(split: str = "inputs", count: int | None = None, seed: int = 0) -> list[Photo]:
+    """Return random square crops of the sample photographs, 64 to 200 pixels wide, half of them mirrored.
+
+    Args:
+        split: ``"inputs"``, ``"experts"`` and ``"test"`` are crops of the same four scenes which share no pixel;
+            ``"left_out"`` are crops of a fifth scene. All but the experts are misexposed (`misexpose` with its
+            defaults), with the good crop as their target and the EV map that restores it.
+        count: Number of crops, 0 or more; by default 192 inputs, 192 experts, 64 for the test, 32 left out. A smaller
+            number gives the first of the same crops.
+        seed: Choice of the crops and of their misexposure, 0 or more. What belongs to which split does not depend
+            on it: crops of different splits share no pixel whatever their seeds.
+
+    Returns:
+        Photos with read-only arrays, drawn once and kept. Their names tell scene, top, left and side of the crop,
+        ``coffee_120_64_80``, with a final ``_m`` for a mirrored one.
+
+    Raises:
+        ValueError: Unknown split, or a negative count or seed.
+    """
+    if split not in DEFAULT_COUNTS:
+        raise ValueError(f"split is {split!r}, but must be one of {', '.join(DEFAULT_COUNTS)}")
+    count = DEFAULT_COUNTS[split] if count is None else count
+    if count < 0 or seed < 0:
+        raise ValueError(f"count is {count} and seed {seed}, but both must be 0 or more")
+    return list(_sample_photos(split, int(count), int(seed)))
+
+
+@lru_cache(maxsize=8)
+def _sample_photos(split: str, count: int, seed: int) -> tuple[Photo, ...]:
+    seeds = [seed, list(DEFAULT_COUNTS).index(split)]
+    uniform = np.random.default_rng(seeds).random((count, 5))
+    scenes = (LEFT_OUT_SCENE,) if split == "left_out" else TRAINING_SCENES
+    crops = {}
+    for turn, scene in enumerate(scenes):
+        own = uniform[turn :: len(scenes)]
+        drawn = _draw_crops(*_rectangles(scene, split), own[:, :4])
+        crops[scene] = zip(*drawn.T.tolist(), own[:, 4] < 0.5, strict=True)
+    photos = [_crop(scene, *next(crops[scene])) for scene in islice(cycle(scenes), count)]
+    return tuple(_freeze(photo) for photo in (photos if split == "experts" else misexposed(photos, [*seeds, 1])))
+
+
+def _crop(scene: str, top: int, left: int, side: int, mirrored: bool) -> Photo:
+    image = _scenes()[scene].image[top : top + side, left : left + side]
+    name = f"{scene}_{top}_{left}_{side}" + ("_m" if mirrored else "")
+    return Photo(name, np.ascontiguousarray(image[:, ::-1] if mirrored else image))
+
+
+@lru_cache(maxsize=1)
+def _scenes() -> dict[str, Photo]:
+    load = {name: getattr(skimage.data, name) for name in ("astronaut", "coffee", "rocket", "chelsea")}
+    load["motorcycle"] = lambda: skimage.data.stereo_motorcycle()[0]  # the left view
+    return {name: _freeze(Photo(name, check_photo(read(), name))) for name, read in load.items()}
+
+
+def _freeze(photo: Photo) -> Photo:
+    for array in photo[1:]:
+        if array is not None:
+            array.setflags(write=False)
+    return photo
+
+
+def _rectangles(scene: str, split: str) -> tuple[np.ndarray, int]:
+    # Rectangles (R, 4) as (top, left, height, width) that the split owns, and the side of the largest crop.
+    if split == "left_out":
+        height, width = _scenes()[scene].image.shape[:2]
+        return np.array([[0, 0, height, width]]), LARGEST
+    dealt, largest = _partitions()[scene]
+    return dealt[_DEALT.index(split)], largest
+
+
+def _draw_crops(rectangles: np.ndarray, largest: int, uniform: np.ndarray) -> np.ndarray:
+    # uniform (N, 4) in [0, 1) -> (N, 3) of (top, left, side): log-uniform sides, then one of the rectangles that have
+    # room for it, then a place in there.
+    side = np.floor(SMALLEST * (largest / SMALLEST) ** uniform[:, 0]).astype(int)
+    room = np.maximum(rectangles[:, None, 2:] - side[:, None] + 1, 0)  # (R, N, 2) places down and across
+    fitting = room.all(-1).cumsum(0)  # (R, N)
+    chosen = (fitting <= uniform[:, 1] * fitting[-1]).sum(0)
+    offset = np.floor(uniform[:, 2:] * room[chosen, np.arange(len(side))]).astype(int)
+    return np.column_stack([rectangles[chosen, :2] + offset, side])
+
+
+@lru_cache(maxsize=1)
+def _partitions() -> dict[str, tuple[np.ndarray, int]]:
+    """Return the rectangles of each training scene that each split owns, chosen such that the splits look alike.
+
+    Returns:
+        For each scene, (3, 4, 4): for inputs, experts and test four rectangles as (top, left, height, width); and the
+        side of the largest crop that fits into each of the three.
+    """
+    best = [_partition(scene) for scene in TRAINING_SCENES]
+    # Last, exchange the splits' parts of a scene such that what still differs cancels out over the scenes.
+    means = np.stack([look for _, _, look in best])  # (scenes, 3, 4)
+    orders = list(product([(0, 1, 2)], *[list(permutations(range(3)))] * (len(best) - 1)))
+    sums = [sum(mean[list(order)] for mean, order in zip(means, chosen, strict=True)) for chosen in orders]
+    chosen = orders[int(np.argmin([np.ptp(total, axis=0).sum() for total in sums]))]
+    return {
+        scene: (dealt[list(order)], largest)
+        for scene, order, (dealt, largest, _) in zip(TRAINING_SCENES, chosen, best, strict=True)
+    }
+
+
+def _partition(scene: str, candidates: int = 300) -> tuple[np.ndarray, int, np.ndarray]:
+    # Of many random ways to cut the scene into 12 rectangles and to deal them to three owners, keep the one whose crops
+    # differ least between owners, in the distributions of their mean colours and of their contrast.
+    # Returns (3, 4, 4) rectangles, the largest side, and (3, 4) mean looks.
+    image = _scenes()[scene].image
+    grey = np.asarray(luminance(image))[..., None]
+    planes = np.concatenate([image, grey, grey**2], -1, dtype=np.float64)
+    sums = np.pad(planes.cumsum(0).cumsum(1), ((1, 0), (1, 0), (0, 0)))  # sums over any rectangle in four look-ups
+    rng = np.random.default_rng(0)
+    uniform = rng.random((96, 4))
+    least, best = np.inf, None
+    for _ in range(candidates):
+        rectangles = _cut(image.shape[0], image.shape[1], 12, rng)
+        rectangles = rectangles[np.argsort(-rectangles[:, 2:].min(1))]
+        # Dealt out in threes from the widest to the narrowest, so that each owner has room for crops of all scales.
+        dealt = np.stack([rng.permutation(three) for three in rectangles.reshape(-1, 3, 4)], axis=1)
+        largest = min(LARGEST, int(dealt[..., 2:].min(-1).max(-1).min()))
+        looks = np.stack([_look(sums, _draw_crops(own, largest, uniform)) for own in dealt])  # (3, 96, 4)
+        ordered = np.sort(looks, axis=1)
+        difference = sum(np.abs(ordered[i] - ordered[i - 1]).mean() for i in range(3)) + 1.0 - largest / LARGEST
+        if difference < least:
+            least, best = difference, (dealt, largest, looks.mean(1))
+    return best
+
+
+def _cut(height: int, width: int, pieces: int, rng: np.random.Generator) -> np.ndarray:
+    # Cut the largest rectangle across its longer side until there are enough: (pieces, 4).
+    rectangles = [(0, 0, height, width)]
+    while len(rectangles) < pieces:
+        rectangles.sort(key=lambda r: r[2] * r[3])
+        top, left, h, w = rectangles.pop()
+        cut = round(rng.uniform(0.35, 0.65) * max(h, w))
+        if h >= w:
+            rectangles += [(top, left, cut, w), (top + cut, left, h - cut, w)]
+        else:
+            rectangles += [(top, left, h, cut), (top, left + cut, h, w - cut)]
+    return np.array(rectangles)
+
+
+def _look(sums: np.ndarray, crops: np.ndarray) -> np.ndarray:
+    # (N, 4): the crops' mean red, green, blue, and standard deviation of luminance.
+    top, left, side = crops.T
+    bottom, right = top + side, left + side
+    means = (sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]) / (side**2)[:, None]
+    deviation = np.sqrt(np.maximum(means[:, 4] - means[:, 3] ** 2, 0.0))
+    return np.column_stack([means[:, :3], deviation])

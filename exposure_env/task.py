@@ -1,0 +1,263 @@
+"""What the environments share: photos, segmenter, reward model and settings, behind one small interface.
+
+`ExposureTask` turns a photo into an episode, an action into an exposure, and finished images into rewards. The single
+environment asks it for one photo, the vector environment for many at once.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from exposure_env import rewards
+from exposure_env.episode import CHANNELS, EpisodeState, Planes, advance, is_done, local_image, start
+from exposure_env.fusion import resolve_fusion
+from exposure_env.image import Array, Space
+from exposure_env.photos import FolderPhotos, Photo, check_photo, thumbnail
+from exposure_env.samples import sample_photos
+from exposure_env.segmentation import segment
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """Settings of the decision process. The defaults are recommended; `PRESETS` holds the paper's literal choices."""
+
+    size: int = 64  # side of the thumbnail that the agent sees [px]
+    thumbnail: Literal["squeeze", "letterbox"] = "squeeze"  # how a photo becomes square; the paper squeezes
+    max_segments: int = 8  # segments are merged down to this number; 1 makes the whole photo one segment
+    order: Literal["area", "luminance", "label", "random"] = "area"  # which segment comes first
+    max_ev: float = 3.0  # exposure of action 1; -1 gives the opposite [stops]
+    space: Space = "linear"  # "linear": an EV is a photographic stop; "encoded": the paper's literal product
+    fusion: str | Callable[..., Array] = "mask_pyramid"  # how the finished plan is rendered
+    reward_image: Literal["fused", "local", "both"] = "fused"  # which image is scored; "both" averages the two scores
+    relative: bool = True  # reward is the gain over the untouched photo; False: the score itself (eq. 3)
+    planes: Planes = "full"  # what the agent sees: the paper's nine planes, or twelve
+    transform: Callable[[Photo, np.random.Generator], Photo] | None = None  # applied afresh in every episode
+    shaping: Any = None  # reward model whose score of the image so far is a shaping potential
+    gamma: float = 0.99  # discount factor of the shaping
+
+
+PRESETS = {
+    "recommended": TaskConfig(),
+    "paper": TaskConfig(
+        relative=False, fusion="mertens", reward_image="local", space="encoded", planes="paper", max_ev=3.5
+    ),
+}
+
+
+class Scene(NamedTuple):
+    """A photo made ready for an episode."""
+
+    index: int  # position in the data set, -1 for a photo from elsewhere
+    photo: Photo
+    image: np.ndarray  # (size, size, 3) float32 thumbnail in [0, 1]
+    target: np.ndarray | None  # (size, size, 3) float32 thumbnail of the expert's version
+    labels: np.ndarray  # (size, size) int32
+
+
+def resolve_photos(photos: Sequence[Photo] | str | None) -> Sequence[Photo]:
+    """A data set from what a user may give: None or "sample" for the sample photos, a folder's path, or a sequence.
+
+    Raises:
+        ValueError: If there is no photo in it.
+    """
+    if photos is None or photos == "sample":
+        return sample_photos("inputs")
+    photos = FolderPhotos(photos) if isinstance(photos, str) or hasattr(photos, "__fspath__") else photos
+    if len(photos) == 0:
+        raise ValueError("photos is empty: an environment needs at least one photo")
+    return photos
+
+
+class Outcome(NamedTuple):
+    """N finished episodes and what they came to."""
+
+    state: EpisodeState
+    image: np.ndarray  # (N, size, size, 3) float32: the blended result
+    score: np.ndarray  # (N,) float64
+    input_score: np.ndarray  # (N,) float64 scores of the untouched photos; 0 where rewards are absolute
+
+    def info(self, index: int) -> dict[str, Any]:
+        """What the last step of one episode tells besides its EV."""
+        return {"score": float(self.score[index]), "input_score": float(self.input_score[index]),
+                "evs": self.state.evs[index].copy()}  # fmt: skip
+
+
+class ExposureTask:
+    """Photos, how they are cut up, how exposures are rendered and what the result is worth.
+
+    Args:
+        photos: Any `Sequence[Photo]`, a folder's path, or None for the sample photos.
+        segmenter: "felzenszwalb", "luminance_bands", "slic", or a callable (H, W, 3) -> (H, W) labels.
+        reward_model: See `rewards.resolve_reward`.
+        preset: Name in `PRESETS`.
+        **settings: Fields of `TaskConfig`, in place of the preset's.
+
+    Raises:
+        ValueError: Unknown preset, setting or name, or a setting out of range.
+    """
+
+    def __init__(self, photos: Sequence[Photo] | str | None = None, segmenter: Any = "felzenszwalb",
+                 reward_model: Any = "psnr", *, preset: str = "recommended", **settings: Any):  # fmt: skip
+        if preset not in PRESETS:
+            raise ValueError(f"preset must be one of {sorted(PRESETS)}, not {preset!r}")
+        if unknown := settings.keys() - {field.name for field in fields(TaskConfig)}:
+            raise ValueError(f"unknown setting {sorted(unknown)}: TaskConfig has {[f.name for f in fields(TaskConfig)]}")
+        self.config = _checked(replace(PRESETS[preset], **settings))
+        self.photos = resolve_photos(photos)
+        self.segmenter = segmenter
+        self.reward_model = rewards.resolve_reward(reward_model)
+        self.potential = None if self.config.shaping is None else rewards.resolve_reward(self.config.shaping)
+        self.fusion = resolve_fusion(self.config.fusion)
+        self._scenes: dict[int, Scene] = {}  # thumbnails and labels, made at a photo's first episode
+
+    # From photos to episodes
+
+    def draw(self, rng: np.random.Generator) -> Scene:
+        """A photo of the data set, chosen at random, with a fresh transform and order where these are set."""
+        return self.scene(int(rng.integers(len(self.photos))), rng)
+
+    def scene(self, photo: int | Photo | np.ndarray, rng: np.random.Generator) -> Scene:
+        """The given photo made ready: an index into the data set, a `Photo`, or an image array.
+
+        Raises:
+            ValueError: If the index is out of range or the image isn't a photo (see `photos.check_photo`).
+        """
+        config = self.config
+        if isinstance(photo, int | np.integer):
+            if not 0 <= photo < len(self.photos):
+                raise ValueError(f"photo {photo} is out of range: there are {len(self.photos)} photos, from 0")
+            index, fixed = int(photo), config.transform is None and config.order != "random"
+            if fixed and index in self._scenes:
+                return self._scenes[index]
+            photo = self.photos[index]
+        else:
+            index, fixed = -1, False
+            photo = photo if isinstance(photo, Photo) else Photo("photo", photo)
+        if config.transform is not None:
+            photo = config.transform(photo, rng)
+        image = self.thumbnail(photo.image, photo.name)
+        target = None if photo.target is None else self.thumbnail(photo.target, f"target of {photo.name}")
+        labels = segment(image, self.segmenter, max_segments=config.max_segments, order=config.order, rng=rng)
+        scene = Scene(index, photo, image, target, labels)
+        if fixed:
+            self._scenes[index] = scene
+        return scene
+
+    def thumbnail(self, image: np.ndarray, name: str = "photo") -> np.ndarray:
+        """(size, size, 3) float32 in [0, 1]: what the agent sees of a photo of any size."""
+        return np.clip(thumbnail(check_photo(image, name), self.config.size, self.config.thumbnail), 0.0, 1.0)
+
+    def start(self, scenes: Sequence[Scene]) -> EpisodeState:
+        """The first state of one episode per scene.
+
+        Raises:
+            ValueError: If some of the photos have a target and some have none.
+        """
+        targets = [scene.target for scene in scenes if scene.target is not None]
+        if targets and len(targets) < len(scenes):
+            raise ValueError(f"{len(targets)} of {len(scenes)} photos have a target: all must, or none")
+        images, labels = np.stack([scene.image for scene in scenes]), np.stack([scene.labels for scene in scenes])
+        return start(images, labels, self.config.max_segments, np.stack(targets) if targets else None)
+
+    # From actions to images and rewards
+
+    def exposure(self, action: Array) -> Array:
+        """Exposure in stops of actions in [-1, 1]; actions beyond are clipped."""
+        return array_namespace(action).clip(action, min=-1.0, max=1.0) * self.config.max_ev
+
+    def advance(self, state: EpisodeState, ev: Array) -> EpisodeState:
+        """The next state; see `episode.advance`."""
+        return advance(state, ev)
+
+    def local(self, state: EpisodeState) -> Array:
+        """The local image so far, (N, H, W, 3)."""
+        return local_image(state, self.config.space)
+
+    def fused(self, state: EpisodeState) -> Array:
+        """The blend of the exposures so far, (N, H, W, 3): the result once the episode is over."""
+        return self.fusion(state.photos, state.labels, state.evs, state.step, space=self.config.space)
+
+    def score(self, state: EpisodeState, model: Any = None) -> Array:
+        """(N,) scores of the images so far, by the task's reward model or another one. Differentiable if the model is.
+
+        Raises:
+            ValueError: If the model returns a wrong shape or a score that is not finite.
+        """
+        shown = self._shown(state)
+        return sum(self._score(image, state, model or self.reward_model) for image in shown) / len(shown)
+
+    def finish(self, state: EpisodeState) -> "Outcome":
+        """What finished episodes came to, from one call of the reward model (two for `reward_image="both"`)."""
+        fused = self.fused(state)
+        shown, num = self._shown(state, fused), len(state.step)
+        if self.config.relative:  # the photos themselves are scored in the same call
+            twice = concatenate([state, state])
+            shown = [np.concatenate([image, state.photos]) for image in shown]
+        else:
+            twice = state
+        scores = sum(np.asarray(self._score(image, twice, self.reward_model), np.float64) for image in shown) / len(shown)
+        return Outcome(state, fused, scores[:num], scores[num:] if self.config.relative else np.zeros(num))
+
+    def rewards(self, before: EpisodeState, after: EpisodeState, done: np.ndarray,
+                finished: "Outcome | None") -> np.ndarray:  # fmt: skip
+        """(N,) float64 rewards of a step: the outcome where the episode just ended (eq. 3), else 0, plus the shaping.
+
+        Args:
+            before: States in which the action was taken.
+            after: The next states.
+            done: (N,) booleans, which episodes this step ended.
+            finished: The outcome of those episodes.
+        """
+        gained = np.zeros(len(done))
+        if finished is not None:
+            gained[done] = finished.score - finished.input_score
+        if self.potential is not None:
+            potentials = [np.asarray(self.score(state, self.potential), np.float64) for state in (before, after)]
+            gained += rewards.shaping(*potentials, is_done(after), self.config.gamma)
+        return gained
+
+    def _shown(self, state: EpisodeState, fused: Array | None = None) -> list[Array]:
+        """The images that are scored."""
+        which = self.config.reward_image
+        images = [] if which == "local" else [self.fused(state) if fused is None else fused]
+        return images if which == "fused" else [*images, self.local(state)]
+
+    def _score(self, image: Array, state: EpisodeState, model: Any) -> Array:
+        return rewards.score(model, image, state.photos, state.targets)
+
+    @property
+    def channels(self) -> int:
+        """Number of planes of an observation."""
+        return CHANNELS[self.config.planes]
+
+
+def concatenate(states: Sequence[EpisodeState]) -> EpisodeState:
+    """One state with the episodes of all."""
+    xp = array_namespace(states[0].photos)
+    columns = zip(*states, strict=True)
+    return EpisodeState(*(None if column[0] is None else xp.concat(column, axis=0) for column in columns))
+
+
+def select(state: EpisodeState, index: Array) -> EpisodeState:
+    """The episodes that an index array or a boolean mask picks."""
+    return EpisodeState(*(None if array is None else array[index] for array in state))
+
+
+def _checked(config: TaskConfig) -> TaskConfig:
+    choices = {"thumbnail": ("squeeze", "letterbox"), "reward_image": ("fused", "local", "both"),
+               "space": ("linear", "encoded"), "planes": tuple(CHANNELS),
+               "order": ("area", "luminance", "label", "random")}  # fmt: skip
+    for name, allowed in choices.items():
+        if getattr(config, name) not in allowed:
+            raise ValueError(f"{name} must be one of {allowed}, not {getattr(config, name)!r}")
+    for name, least in {"size": 4, "max_segments": 1}.items():
+        if not (isinstance(getattr(config, name), int) and getattr(config, name) >= least):
+            raise ValueError(f"{name} must be an integer of at least {least}, not {getattr(config, name)!r}")
+    if not (np.isfinite(config.max_ev) and config.max_ev > 0):
+        raise ValueError(f"max_ev must be a positive number of stops, not {config.max_ev!r}")
+    if not 0 <= config.gamma <= 1:
+        raise ValueError(f"gamma must lie in [0, 1], not {config.gamma!r}")
+    return config
