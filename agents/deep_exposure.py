@@ -6,6 +6,7 @@ the reward model itself is the value function (section 2.5); its gradient reache
 transition, from the episode's own state.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -38,11 +39,16 @@ class DeepExposure(BaseAlgorithm):
             same direction with the printed equation's magnitude, |gamma - 1| gamma^(K-1-t) D; "paper_literal", the
             printed sign, which makes the policy worse (for the record).
         value_image: What stands in for the unknown final image: "next", the image after the step (section 2.5), or
-            "final", the finished image of the same episode, its other exposures as they were taken.
+            "final", the finished image of the same episode, its other exposures held: what eq. (14) asks for, known
+            once the episode is over, and cheaper, one score for all steps of an episode.
         action_noise: Added to the action while collecting; by default Ornstein-Uhlenbeck noise, theta 0.015, sigma
             0.03 (section 5.1) at dt 1. None for none.
         reset_noise: Whether the noise starts anew with each episode.
-        ev_penalty: Weight of the mean squared EV [1/stops^2]; pulls the policy towards the untouched photo.
+        ev_penalty: Weight of the squared EV [score/stops^2] in every step's advantage: pulls the policy towards the
+            untouched photo. A policy that matches the experts' distribution is bolder than one that errs least; this
+            is the knob between the two.
+        max_slope: Largest slope of the score by an EV [score/stop] that a step may contribute; None for no limit. PSNR
+            needs one: its slope is infinite at a perfect match.
         tensorboard_log: Folder for TensorBoard.
         policy_kwargs: Arguments of `ExposurePolicy`.
         stats_window_size: Episodes over which SB3 averages returns and lengths.
@@ -75,6 +81,7 @@ class DeepExposure(BaseAlgorithm):
         action_noise: ActionNoise | str | None = "ou",
         reset_noise: bool = True,
         ev_penalty: float = 0.0,
+        max_slope: float | None = None,
         tensorboard_log: str | None = None,
         policy_kwargs: dict[str, Any] | None = None,
         stats_window_size: int = 100,
@@ -83,19 +90,20 @@ class DeepExposure(BaseAlgorithm):
         device: torch.device | str = "auto",
         _init_setup_model: bool = True,
     ):
-        for name, choices in {"advantage": _FACTORS, "value_image": ("next", "final")}.items():
-            if (value := {"advantage": advantage, "value_image": value_image}[name]) not in choices:
-                raise ValueError(f"{name} must be one of {tuple(choices)}, not {value!r}")
+        if advantage not in _FACTORS:
+            raise ValueError(f"advantage must be one of {sorted(_FACTORS)}, not {advantage!r}")
+        if value_image not in ("next", "final"):
+            raise ValueError(f'value_image must be "next" or "final", not {value_image!r}')
         if min(n_batches, batch_size) < 1:
             raise ValueError(f"n_batches and batch_size must be at least 1, not {n_batches} and {batch_size}")
-        super().__init__(policy, _adapted(env), learning_rate, policy_kwargs, stats_window_size, tensorboard_log, verbose,
-                         device, support_multi_env=True, seed=seed)  # fmt: skip
+        super().__init__(policy, _adapted(env), learning_rate, policy_kwargs, stats_window_size, tensorboard_log,
+                         verbose, device, support_multi_env=True, seed=seed)
         self.n_batches, self.batch_size, self.gamma = n_batches, batch_size, gamma
         self.advantage, self.value_image = advantage, value_image
         if action_noise == "ou":
             action_noise = OrnsteinUhlenbeckActionNoise(np.zeros(1), np.full(1, 0.03), theta=0.015, dt=1.0)
         self.action_noise, self.reset_noise = action_noise, reset_noise
-        self.ev_penalty = ev_penalty
+        self.ev_penalty, self.max_slope = ev_penalty, max_slope
         if _init_setup_model:
             self._setup_model()
 
@@ -103,7 +111,7 @@ class DeepExposure(BaseAlgorithm):
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
         self.policy = self.policy_class(self.observation_space, self.action_space, self.lr_schedule,
-                                        **self.policy_kwargs).to(self.device)  # fmt: skip
+                                        **self.policy_kwargs).to(self.device)
 
     @property
     def exposure_env(self) -> ExposureVecEnv:
@@ -112,17 +120,21 @@ class DeepExposure(BaseAlgorithm):
 
     def learn(self, total_timesteps: int, callback: MaybeCallback = None, log_interval: int = 1,
               tb_log_name: str = "DeepExposure", reset_num_timesteps: bool = True,
-              progress_bar: bool = False) -> "DeepExposure":  # fmt: skip
+              progress_bar: bool = False) -> "DeepExposure":
         """Trains for at least `total_timesteps` exposures, in whole updates; SB3's arguments.
 
         Raises:
             ValueError: If the environment or its reward model can't be differentiated through.
         """
-        self.env.set_attr  # a model loaded without an environment fails here, as every SB3 algorithm does
-        if not getattr(self.exposure_env.task.reward_model, "differentiable", False):
-            raise ValueError(f"DeepExposure II needs a differentiable reward model, and {self.exposure_env.task.reward_model!r} "
-                             "is not: set its attribute differentiable=True if gradients flow to Torch images")  # fmt: skip
-        total_timesteps, callback = self._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+        if self.env is None:
+            raise ValueError("this model has no environment: give one to load() or set_env()")
+        reward_model = self.exposure_env.task.reward_model
+        if not getattr(reward_model, "differentiable", False):
+            raise ValueError(f"DeepExposure II needs a differentiable reward model, and {reward_model!r} is not: set its "
+                             "attribute differentiable=True if gradients flow to Torch images")
+        total_timesteps, callback = self._setup_learn(
+            total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
+        )
         callback.on_training_start(locals(), globals())
         iteration = 0
         while self.num_timesteps < total_timesteps:
@@ -170,11 +182,12 @@ class DeepExposure(BaseAlgorithm):
         """
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        state = EpisodeState(*(None if array is None else torch.as_tensor(array, device=self.device) for array in finished))
+        columns = (None if array is None else torch.as_tensor(array, device=self.device) for array in finished)
+        state = EpisodeState(*columns)
         transitions = int(state.num_segments.sum())
         self.policy.optimizer.zero_grad()
         total, actions = 0.0, []
-        for episodes in torch.randperm(len(state.step), generator=None).split(self.batch_size):
+        for episodes in torch.randperm(len(state.step)).split(self.batch_size):
             loss, taken = self.actor_loss(select(state, episodes.to(self.device)))
             (loss / transitions).backward()
             total += loss.item() / transitions
@@ -205,20 +218,22 @@ class DeepExposure(BaseAlgorithm):
                 planes = (planes * 255).round() / 255
         actions = self.policy.actor(planes.permute(0, 3, 1, 2))[:, 0]
         evs = task.exposure(actions)
+        if self.max_slope is not None:
+            evs.register_hook(lambda slope: slope.clamp(-self.max_slope, self.max_slope))
         remaining = states.num_segments - 1 - states.step  # K - 1 - t
         weights = _FACTORS[self.advantage](self.gamma) * self.gamma**remaining
         if self.value_image == "next":
             scores = task.score(task.advance(states, evs))
             loss = -(weights * scores).sum()
-        else:  # all actions of an episode in one finished image; its score's gradient reaches each of them
-            episode = torch.repeat_interleave(torch.arange(len(finished.step), device=evs.device), finished.num_segments)
-            plan = torch.zeros_like(finished.evs).index_put((episode, states.step), weights * evs + ((1 - weights) * evs).detach())
-            loss = -task.score(finished._replace(evs=plan)).sum()
+        else:  # all exposures of an episode in one finished image: its score's gradient reaches each action, weighted
+            weighted = weights * evs + ((1 - weights) * evs).detach()
+            plans = torch.zeros_like(finished.evs).index_put((_episodes(finished), states.step), weighted)
+            loss = -task.score(finished._replace(evs=plans)).sum()
         return loss + self.ev_penalty * evs.square().sum(), actions.detach()
 
     def dump_logs(self, iteration: int) -> None:
         """Writes the logged values, under SB3's usual names."""
-        elapsed = max((__import__("time").time_ns() - self.start_time) / 1e9, 1e-9)
+        elapsed = max((time.time_ns() - self.start_time) / 1e9, 1e-9)
         self.logger.record("time/iterations", iteration, exclude="tensorboard")
         if self.ep_info_buffer:
             self.logger.record("rollout/ep_rew_mean", float(np.mean([info["r"] for info in self.ep_info_buffer])))
@@ -247,13 +262,18 @@ def visited(finished: EpisodeState) -> EpisodeState:
 
     The exposures of an episode are all that changes, so its states need not have been stored.
     """
-    lengths = finished.num_segments
-    episode = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
-    ends = lengths.cumsum(0)
-    step = torch.arange(len(episode), device=lengths.device) - (ends - lengths)[episode]
+    episode, lengths = _episodes(finished), finished.num_segments
+    first = lengths.cumsum(0) - lengths
+    step = torch.arange(len(episode), device=lengths.device) - first[episode]
     states = select(finished, episode)
     taken = torch.arange(finished.evs.shape[1], device=lengths.device) < step[:, None]
     return states._replace(evs=states.evs * taken, step=step)
+
+
+def _episodes(finished: EpisodeState) -> Tensor:
+    """The number of the episode that each visited state belongs to."""
+    lengths = finished.num_segments
+    return torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
 
 
 def _adapted(env: Any) -> Any:
@@ -263,6 +283,6 @@ def _adapted(env: Any) -> Any:
     if isinstance(env, str) or isinstance(getattr(env, "unwrapped", None), ExposureVectorEnv):
         return ExposureVecEnv(env)
     if not isinstance(getattr(env, "unwrapped", None), ExposureVecEnv):
-        raise ValueError(f"DeepExposure's gradient goes through the known transition, so it needs an ExposureVecEnv, an "
-                         f"ExposureVectorEnv or an id, not {type(env).__name__}; SB3's DDPG and TD3 take any environment")  # fmt: skip
+        raise ValueError("DeepExposure's gradient goes through the known transition, so it needs an ExposureVecEnv, an "
+                         f"ExposureVectorEnv or an id, not {type(env).__name__}; SB3's DDPG and TD3 take any env")
     return env

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.common.utils import FloatSchedule
 from torch import Tensor
 
 from agents.networks import Discriminator
@@ -24,7 +26,7 @@ class DiscriminatorReward:
     differentiable = True
 
     def __init__(self, network: Discriminator | None = None, *, size: int = 64, width: int = 32, halvings: int = 0,
-                 contrast: str = "variance", device: str | torch.device = "cpu"):  # fmt: skip
+                 contrast: str = "variance", device: str | torch.device = "cpu"):
         self.network = (network or Discriminator(size, width, halvings, contrast)).to(device)
 
     def __call__(self, images: Any, **context: Any) -> Any:
@@ -42,7 +44,7 @@ class DiscriminatorTrainer:
 
     Args:
         reward: The reward model whose network is trained.
-        learning_rate: Adam's, with betas 0.5 and 0.9 (Exposure's).
+        learning_rate: Adam's, with betas 0.5 and 0.9 (Exposure's); a number or a schedule of the progress remaining.
         gradient_penalty: Weight lambda of the penalty.
         one_sided: Penalise only slopes above 1 (Exposure) instead of any other than 1 (the paper).
         drift: Weight of the mean squared score of real photos; keeps the scores' arbitrary offset near 0.
@@ -52,14 +54,20 @@ class DiscriminatorTrainer:
         ValueError: If a weight is negative.
     """
 
-    def __init__(self, reward: DiscriminatorReward, *, learning_rate: float = 5e-5, gradient_penalty: float = 10.0,
-                 one_sided: bool = False, drift: float = 1e-3, seed: int = 0):  # fmt: skip
+    def __init__(self, reward: DiscriminatorReward, *, learning_rate: float | Schedule = 5e-5, gradient_penalty: float = 10.0,
+                 one_sided: bool = False, drift: float = 1e-3, seed: int = 0):
         if gradient_penalty < 0 or drift < 0:
             raise ValueError(f"gradient_penalty and drift must not be negative: {gradient_penalty}, {drift}")
         self.network = reward.network
         self.weight, self.one_sided, self.drift = gradient_penalty, one_sided, drift
-        self.optimizer = torch.optim.Adam(self.network.parameters(), learning_rate, betas=(0.5, 0.9))
+        self.schedule = FloatSchedule(learning_rate)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), self.schedule(1.0), betas=(0.5, 0.9))
         self.generator = torch.Generator().manual_seed(seed)
+
+    def progress(self, remaining: float) -> None:
+        """Sets the learning rate for what remains of the training, from 1 to 0."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule(remaining)
 
     def update(self, real: np.ndarray | Tensor, fake: np.ndarray | Tensor) -> dict[str, float]:
         """One step of the optimizer.
@@ -90,7 +98,7 @@ class DiscriminatorTrainer:
         total.backward()
         self.optimizer.step()
         return {"loss": loss.item(), "real": score_real.mean().item(), "fake": score_fake.mean().item(),
-                "slope": slope.item(), "penalty": self.weight * penalty.item()}  # fmt: skip
+                "slope": slope.item(), "penalty": self.weight * penalty.item()}
 
     def penalty(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """Mean of (|gradient| - 1)^2 on random points between real and fake images, and the mean |gradient|."""

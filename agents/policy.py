@@ -28,7 +28,7 @@ class ExposurePolicy(BasePolicy):
     """
 
     def __init__(self, observation_space: spaces.Space, action_space: spaces.Box, lr_schedule: Any = lambda _: 1e-4,
-                 width: int = 32, halvings: int = 0, betas: tuple[float, float] = (0.5, 0.9), **kwargs: Any):  # fmt: skip
+                 width: int = 32, halvings: int = 0, betas: tuple[float, float] = (0.5, 0.9), **kwargs: Any):
         super().__init__(observation_space, action_space, squash_output=True, **kwargs)
         channels, size = plane_shape(observation_space)
         self.width, self.halvings = width, halvings

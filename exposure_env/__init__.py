@@ -1,1 +1,27 @@
-"""Gymnasium environments in which an agent retouches photographs, segment by segment."""
+"""Gymnasium environments in which an agent retouches photographs, segment by segment.
+
+Importing registers `Exposure/Local-v0` (one step a segment) and `Exposure/Global-v0` (one step, the whole photo).
+"""
+
+import gymnasium as _gym
+
+from exposure_env.env import ExposureEnv
+from exposure_env.episode import EpisodeState
+from exposure_env.photos import FolderPhotos, Misexpose, PairedPhotos, Photo, misexpose, misexposed
+from exposure_env.retouch import RetouchPlan, apply_plan
+from exposure_env.rewards import RewardModel
+from exposure_env.samples import sample_photos, sample_scenes
+from exposure_env.task import ExposureTask, TaskConfig
+from exposure_env.vector import ExposureVectorEnv
+
+__version__ = "0.1.0"
+__all__ = [
+    "EpisodeState", "ExposureEnv", "ExposureTask", "ExposureVectorEnv", "FolderPhotos", "Misexpose", "PairedPhotos",
+    "Photo", "RetouchPlan", "RewardModel", "TaskConfig", "apply_plan", "misexpose", "misexposed", "sample_photos",
+    "sample_scenes",
+]  # fmt: skip
+
+for _id, _kwargs in {"Exposure/Local-v0": {}, "Exposure/Global-v0": {"max_segments": 1}}.items():
+    if _id not in _gym.registry:
+        _gym.register(_id, "exposure_env.env:ExposureEnv", kwargs=_kwargs,
+                      vector_entry_point="exposure_env.vector:ExposureVectorEnv")  # fmt: skip

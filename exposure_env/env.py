@@ -48,7 +48,7 @@ class ExposureEnv(gym.Env):
 
     def __init__(self, photos: Sequence[Photo] | str | None = None, segmenter: Any = "felzenszwalb",
                  reward_model: Any = "psnr", *, obs_type: ObsType = "uint8", render_mode: str | None = None,
-                 preset: str = "recommended", **settings: Any):  # fmt: skip
+                 preset: str = "recommended", **settings: Any):
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f'render_mode must be None or "rgb_array", not {render_mode!r}')
         self.task = ExposureTask(photos, segmenter, reward_model, preset=preset, **settings)
@@ -90,7 +90,7 @@ class ExposureEnv(gym.Env):
         """One panel of the storyboard, (rows, columns, 3) uint8: photo, segment, local image, blend so far."""
         if self.render_mode is None or self.state is None:
             return None
-        return storyboard_panel(self.state, self.task.fused(self.state)[0], *self._last)
+        return storyboard_panel(self.state, self.result(), *self._last, space=self.task.config.space)
 
     def result(self) -> np.ndarray:
         """(size, size, 3) float32 in [0, 1]: the blend of the exposures so far."""

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 from array_api_compat import array_namespace, device
 
-from exposure_env.image import Array, Space, clip
 from exposure_env.fusion import local
+from exposure_env.image import Array, Space, clip
 
 Planes = Literal["paper", "full"]
 CHANNELS = {"paper": 9, "full": 12}

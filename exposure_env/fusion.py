@@ -79,7 +79,7 @@ def segment_masks(labels: Array, num_segments: int, like: Array, feather: int = 
 
 
 def local(photos: Array, labels: Array, evs: Array, count: Array | None = None, *, space: Space = "linear",
-          clip_output: bool = True) -> Array:  # fmt: skip
+          clip_output: bool = True) -> Array:
     """The local image S^l: every segment under its own exposure, with hard borders (section 4).
 
     Args:
@@ -98,7 +98,7 @@ def local(photos: Array, labels: Array, evs: Array, count: Array | None = None, 
 
 
 def mask_pyramid(photos: Array, labels: Array, evs: Array, count: Array | None = None, *, space: Space = "linear",
-                 levels: int = 3, feather: int = 1, clip_input: bool = True, clip_output: bool = True) -> Array:  # fmt: skip
+                 levels: int = 3, feather: int = 1, clip_input: bool = True, clip_output: bool = True) -> Array:
     """Globally exposed images blended by the masks of their segments, Laplacian band by band.
 
     Keeps the local intent of the plan and has no seams. Not in the paper.
@@ -124,7 +124,7 @@ def mask_pyramid(photos: Array, labels: Array, evs: Array, count: Array | None =
 
 def mertens(photos: Array, labels: Array, evs: Array, count: Array | None = None, *, space: Space = "linear",
             contrast: float = 1.0, saturation: float = 1.0, exposedness: float = 1.0, include_input: bool = True,
-            epsilon: float = 1e-6, levels: int | None = None, clip_input: bool = True, clip_output: bool = True) -> Array:  # fmt: skip
+            epsilon: float = 1e-6, levels: int | None = None, clip_input: bool = True, clip_output: bool = True) -> Array:
     """Exposure blending EB of the globally exposed images and the photo itself (section 3, eq. 16).
 
     Blind to the segments: it does not know which of them asked for which exposure.
@@ -157,7 +157,7 @@ def mertens(photos: Array, labels: Array, evs: Array, count: Array | None = None
 def mertens_masked(photos: Array, labels: Array, evs: Array, count: Array | None = None, *, space: Space = "linear",
                    contrast: float = 1.0, saturation: float = 1.0, exposedness: float = 1.0,
                    include_input: bool = False, epsilon: float = 1e-6, levels: int = 3, feather: int = 8,
-                   clip_input: bool = True, clip_output: bool = True) -> Array:  # fmt: skip
+                   clip_input: bool = True, clip_output: bool = True) -> Array:
     """As `mask_pyramid`, the masks multiplied by the Mertens weights: near borders the better exposed image wins.
 
     Args:
@@ -197,7 +197,7 @@ def _exposed(photos: Array, evs: Array, space: Space, clip_input: bool) -> Array
 
 
 def _stack(photos: Array, evs: Array, count: Array | None, space: Space, clip_input: bool,
-           include_input: bool) -> tuple[Array, Array]:  # fmt: skip
+           include_input: bool) -> tuple[Array, Array]:
     """Global images (N, T, 3, H, W), the photo itself first where wanted, and which of them take part, (N, T)."""
     xp = array_namespace(photos)
     steps = xp.arange(evs.shape[1], device=device(evs))[None]

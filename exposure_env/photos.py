@@ -240,6 +240,8 @@ def thumbnail(image: np.ndarray, size: int = 64, mode: str = "squeeze") -> np.nd
     top, left, height, width = content_box(*image.shape[:2], size, mode)
     content = _resize(image, height, width)
     bottom, right = size - top - height, size - left - width
+    if content.ndim == 3 and content.dtype.kind == "f":
+        content = np.clip(content, 0.0, 1.0)  # averaging overshoots by a rounding error; maps of EVs may be anything
     return cv2.copyMakeBorder(content, top, bottom, left, right, cv2.BORDER_REPLICATE)
 
 

@@ -1,48 +1,46 @@
 """A finished retouch: the plan, as a small JSON file, and its rendering at the photo's full size.
 
-A plan is made on a thumbnail. At full size its segments follow the edges of the photo (guided filter of He, Sun and
-Tang, PAMI 2013), and the exposed photos are blended as on the thumbnail, by a pyramid that reaches as far across the
-photo.
+The plan is made on a thumbnail, and the thumbnail's rendering is what the agent saw and was rewarded for. At full size
+it stays in charge: its segments and weights follow the photo's edges (the fast guided filter of He and Sun, 2015), only
+detail finer than its pixels is blended anew, and the tones are its own.
 """
 
 import inspect
 import json
 import math
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import cv2
 import numpy as np
 
+from exposure_env.full_size import GuidedPlanes, as_floats, blend_detail, expose_locally, resized
 from exposure_env.fusion import FUSIONS, mertens_weights, segment_masks
-from exposure_env.image import Space, clip, expose, luminance
+from exposure_env.image import Space, clip, expose
 from exposure_env.photos import content_box
 
-Fit = Literal["squeeze", "letterbox"]
+Thumbnail = Literal["squeeze", "letterbox"]
 
 FORMAT = "exposure retouch plan, version 1"
-GUIDE_SIDE = 512  # pixels of the longer side at which the guided filter is worked out
-EDGE_SHARE = 0.02  # of the guide's variance: variation below this share of it is texture, not an edge
-STRIP_PIXELS = 2**18  # worked on at once where whole planes would cost memory; fits a core's cache
+MAX_EV = 32.0  # stops; far beyond any photo, and far from overflow
 
 
 @dataclass(frozen=True, eq=False)
 class RetouchPlan:
-    """A partition of a photo's thumbnail into segments and one exposure for each; replays at any resolution.
+    """A partition of a photo's thumbnail into segments, and one exposure for each; replays at any resolution.
 
     Attributes:
-        labels: (h, w) int32, the segments of the thumbnail, 0..K-1, every one present.
-        evs: (K,) float64 [stops], the exposure of each segment.
+        labels: (h, w) int32, the segment of every pixel of the thumbnail: 0..K-1, every one present. Read-only.
+        evs: (K,) float64 [stops], the exposure of each segment. Read-only.
         fusion: Which rendering of `fusion.FUSIONS` makes the result.
         fusion_options: Its options, where they differ from the defaults.
-        space: Whether exposure multiplies "linear" light or "encoded" values.
-        thumbnail: How the photo was fitted into the thumbnail: see `photos.thumbnail`.
+        space: Whether an exposure multiplies "linear" light or "encoded" values.
+        thumbnail: How the photo was fitted into the thumbnail, see `photos.thumbnail`.
 
     Raises:
-        ValueError: If one of them is malformed, or the labels are not exactly 0..K-1.
+        ValueError: If a field is malformed or the labels are not exactly 0..K-1.
     """
 
     labels: np.ndarray
@@ -50,56 +48,56 @@ class RetouchPlan:
     fusion: str = "local"
     fusion_options: dict[str, Any] = field(default_factory=dict)
     space: Space = "linear"
-    thumbnail: Fit = "squeeze"
+    thumbnail: Thumbnail = "squeeze"
 
     def __post_init__(self) -> None:
-        """Check the fields; take copies of the arrays, read-only."""
-        evs = _array("evs", self.evs, "iuf", 1, "a list of numbers, one a segment").astype(np.float64)
-        if not np.isfinite(evs).all():
-            raise ValueError(f"evs must be finite, but that of segment {np.argmin(np.isfinite(evs))} is not: {evs}")
-        labels = _array("labels", self.labels, "iu", 2, "rows of integers")
+        """Check the fields; keep read-only copies of the arrays."""
+        labels = _numbers("labels", self.labels, "iu", 2)
+        evs = _numbers("evs", self.evs, "iuf", 1).astype(np.float64)
+        if not (np.abs(evs) <= MAX_EV).all():  # NaN fails, too
+            raise ValueError(f"evs must be finite and within {MAX_EV:g} stops, not {evs.tolist()}")
         present = np.unique(labels)
         if not np.array_equal(present, np.arange(len(evs))):
-            raise ValueError(f"labels must be exactly 0..{len(evs) - 1}, one for each of the EVs, not {present}")
-        for name, allowed in {"fusion": FUSIONS, "space": get_args(Space), "thumbnail": get_args(Fit)}.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {list(allowed)}, not {getattr(self, name)!r}")
-        if self.thumbnail == "letterbox" and labels.shape[0] != labels.shape[1]:
-            raise ValueError(f"labels must be square for a letterbox thumbnail, not {labels.shape}")
-        defaults = _default_options(self.fusion)
-        for name, value in self.fusion_options.items():
-            if name not in defaults:
-                raise ValueError(f"fusion_options of {self.fusion!r} may be {list(defaults)}, not {name!r}")
-            if not (value is defaults[name] is None or isinstance(value, int | float) and 0 <= value < math.inf):
-                raise ValueError(f"fusion_options: {name} must be a finite number from 0 or a bool, not {value!r}")
+            found = str(present.tolist())
+            raise ValueError(f"labels must cover 0..{len(evs) - 1}, as there are {len(evs)} evs, not {found:.200}")
         labels = labels.astype(np.int32)
-        for array in (labels, evs):
-            array.setflags(write=False)
-        object.__setattr__(self, "labels", labels)
-        object.__setattr__(self, "evs", evs)
-        object.__setattr__(self, "fusion_options", dict(self.fusion_options))
+        for name, choices in {"fusion": FUSIONS, "space": get_args(Space), "thumbnail": get_args(Thumbnail)}.items():
+            if getattr(self, name) not in list(choices):
+                raise ValueError(f"{name} must be one of {list(choices)}, not {getattr(self, name)!r}")
+        if self.thumbnail == "letterbox" and labels.shape[0] != labels.shape[1]:
+            raise ValueError(f"labels of a letterbox thumbnail must be square, not {labels.shape}")
+        _check_options(self.fusion, self.fusion_options)
+        labels.setflags(write=False)
+        evs.setflags(write=False)
+        for name, value in {"labels": labels, "evs": evs, "fusion_options": dict(self.fusion_options)}.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All options of the rendering: its defaults and, over them, the plan's own."""
+        return _option_defaults(self.fusion) | self.fusion_options
 
     def render(self, thumbnail: np.ndarray) -> np.ndarray:
         """The retouched thumbnail, by the definition in `fusion`.
 
         Args:
-            thumbnail: (h, w, 3) float32 in [0, 1], of the shape of the labels.
+            thumbnail: (h, w, 3) float32 in [0, 1], of the labels' height and width.
 
         Returns:
             (h, w, 3) float32 in [0, 1].
 
         Raises:
-            ValueError: If the thumbnail has another shape.
+            ValueError: If the thumbnail is of another shape.
         """
         if np.shape(thumbnail) != (*self.labels.shape, 3):
-            raise ValueError(f"the thumbnail must be {(*self.labels.shape, 3)}, as the labels, not {thumbnail.shape}")
-        evs = self.evs.astype(np.float32)[None]
-        fused = FUSIONS[self.fusion](thumbnail[None], self.labels[None], evs, space=self.space, **self.fusion_options)
-        return fused[0]
+            raise ValueError(f"the thumbnail must be of shape {(*self.labels.shape, 3)}, not {np.shape(thumbnail)}")
+        evs = self.evs.astype(np.float32)
+        fusion = FUSIONS[self.fusion]
+        return fusion(thumbnail[None], self.labels[None], evs[None], space=self.space, **self.fusion_options)[0]
 
     def to_json(self) -> str:
-        """The plan as JSON: an object of the fields, and "format", which names the version."""
-        content = {"format": FORMAT} | {name: getattr(self, name) for name in _FIELDS}
+        """The plan as a JSON object: the fields, and "format", which names the version."""
+        content = {"format": FORMAT} | {item.name: getattr(self, item.name) for item in fields(self)}
         return json.dumps(content, default=np.ndarray.tolist)
 
     @classmethod
@@ -107,18 +105,19 @@ class RetouchPlan:
         """The plan that `to_json` wrote.
 
         Raises:
-            ValueError: If the text is not JSON, of another format or version, or a field is missing or malformed.
+            ValueError: If the text is no JSON, of another format, or a field is missing, unknown or malformed.
         """
         try:
             content = json.loads(text)
         except json.JSONDecodeError as error:
-            raise ValueError(f"a retouch plan is JSON, and this is not: {error}") from error
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            found = content.get("format") if isinstance(content, dict) else type(content).__name__
+            raise ValueError(f"not a retouch plan, because not JSON: {error}") from error
+        if not isinstance(content, dict):
+            raise ValueError(f"a retouch plan is a JSON object, not {type(content).__name__}")
+        if (found := content.pop("format", None)) != FORMAT:
             raise ValueError(f"the plan's format must be {FORMAT!r}, not {found!r}")
-        del content["format"]
-        if content.keys() != _FIELDS:
-            raise ValueError(f"the plan's fields must be {sorted(_FIELDS)}, not {sorted(content)}")
+        names = [item.name for item in fields(cls)]
+        if set(content) != set(names):
+            raise ValueError(f"the plan's fields must be {names}, not {list(content)}")
         return cls(**content)
 
     def save(self, path: str | os.PathLike) -> None:
@@ -138,4 +137,99 @@ class RetouchPlan:
             raise ValueError(f"{path}: {error}") from error
 
 
-_FIELDS = RetouchPlan.__dataclass_fields__.keys()
+def _numbers(name: str, value: Any, kinds: str, ndim: int) -> np.ndarray:
+    try:
+        array = np.array(value)
+    except ValueError:  # ragged rows
+        array = np.empty(0)
+    if array.ndim != ndim or array.size == 0 or array.dtype.kind not in kinds:
+        wanted = "rows of integers, all of one length" if ndim == 2 else "a list of numbers, at least one"
+        raise ValueError(f"{name} must be {wanted}, not {value!r:.200}")
+    return array
+
+
+def _option_defaults(fusion: str) -> dict[str, Any]:
+    parameters = inspect.signature(FUSIONS[fusion]).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "space"}
+
+
+def _check_options(fusion: str, options: dict[str, Any]) -> None:
+    if not isinstance(options, dict):
+        raise ValueError(f"fusion_options must be a dict, not {options!r}")
+    defaults = _option_defaults(fusion)
+    for name, value in options.items():
+        if name not in defaults:
+            raise ValueError(f"fusion_options of {fusion!r} are {list(defaults)}, not {name!r}")
+        default = defaults[name]
+        kinds = {float: (int, float), type(None): (int, type(None))}.get(type(default), type(default))
+        if not isinstance(value, kinds) or not (value is None or 0 <= value < math.inf):
+            raise ValueError(f"fusion_options: {name} must be like its default, {default!r}, not {value!r}")
+
+
+def apply_plan(plan: RetouchPlan, pixels: np.ndarray, *, feather: float = 1.0) -> np.ndarray:
+    """The photo retouched by the plan at full size.
+
+    Seen through the thumbnail it is the plan's own rendering of the thumbnail, up to about one level of 255 on average.
+
+    Args:
+        plan: The retouch, made on this photo's thumbnail.
+        pixels: (H, W, 3) uint8 or uint16, sRGB-encoded.
+        feather: How far the borders of the segments are softened and drawn to edges of the photo [pixels of the
+            thumbnail]; 0 for borders that ignore the photo.
+
+    Returns:
+        (H, W, 3) of the same dtype; the pixels exactly where all EVs are 0.
+
+    Raises:
+        ValueError: If the pixels are of another dtype or shape, or `feather` is negative or not finite.
+    """
+    pixels = np.asarray(pixels)
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"pixels must be uint8 or uint16, not {pixels.dtype}")
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
+        raise ValueError(f"pixels must be (height, width, 3) and not empty, not {pixels.shape}")
+    if not 0 <= feather < math.inf:
+        raise ValueError(f"feather must be a finite number of thumbnail pixels from 0, not {feather!r}")
+    if not plan.evs.any():
+        return pixels.copy()
+    thumbnail, box = _thumbnail(plan, pixels)
+    evs, weights = _exposures_and_weights(plan, thumbnail)
+    weights = weights[:, *box]
+    if plan.fusion == "local":
+        return expose_locally(pixels, evs, GuidedPlanes(weights, pixels, feather, passes=2), plan.space)
+    exposures = [partial(_exposed, plan, float(ev)) for ev in evs]
+    guided = GuidedPlanes(weights, pixels, feather)
+    return blend_detail(pixels, exposures, guided, thumbnail[box], plan.render(thumbnail)[box])
+
+
+def _thumbnail(plan: RetouchPlan, pixels: np.ndarray) -> tuple[np.ndarray, tuple[slice, slice]]:
+    """The photo as the plan saw it, (h, w, 3) float32 in [0, 1], and where in there the photo lies."""
+    top, left, height, width = 0, 0, *plan.labels.shape
+    if plan.thumbnail == "letterbox":
+        top, left, height, width = content_box(*pixels.shape[:2], len(plan.labels), "letterbox")
+    planes = [resized(as_floats(pixels[..., c]), height, width) for c in range(3)]
+    margins = (top, plan.labels.shape[0] - top - height), (left, plan.labels.shape[1] - left - width), (0, 0)
+    box = slice(top, top + height), slice(left, left + width)
+    return clip(np.pad(np.stack(planes, axis=-1), margins, mode="edge")), box
+
+
+def _exposures_and_weights(plan: RetouchPlan, thumbnail: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The T exposures that `plan.fusion` blends, (T,), and their weights on the thumbnail, (T, h, w)."""
+    options = plan.options
+    evs = plan.evs.astype(np.float32)
+    weights = segment_masks(plan.labels[None], len(evs), thumbnail, options.get("feather", 0))[0]
+    if plan.fusion in ("local", "mask_pyramid"):
+        return evs, weights
+    if plan.fusion == "mertens":
+        weights = np.ones_like(weights)
+    if options["include_input"]:
+        evs, weights = np.append(np.float32(0), evs), np.concatenate([np.ones_like(weights[:1]), weights])
+    exposed = _exposed(plan, evs[:, None, None], np.moveaxis(thumbnail, -1, 0))
+    exponents = {name: options[name] for name in ("contrast", "saturation", "exposedness")}
+    weights = weights * (mertens_weights(exposed[None], **exponents)[0] + options["epsilon"])
+    return evs, weights / weights.sum(axis=0)
+
+
+def _exposed(plan: RetouchPlan, ev: np.ndarray | float, values: np.ndarray) -> np.ndarray:
+    exposed = expose(values, ev, plan.space)
+    return clip(exposed) if plan.options["clip_input"] else exposed

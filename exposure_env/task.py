@@ -82,7 +82,7 @@ class Outcome(NamedTuple):
     def info(self, index: int) -> dict[str, Any]:
         """What the last step of one episode tells besides its EV."""
         return {"score": float(self.score[index]), "input_score": float(self.input_score[index]),
-                "evs": self.state.evs[index].copy()}  # fmt: skip
+                "evs": self.state.evs[index].copy()}
 
 
 class ExposureTask:
@@ -100,11 +100,11 @@ class ExposureTask:
     """
 
     def __init__(self, photos: Sequence[Photo] | str | None = None, segmenter: Any = "felzenszwalb",
-                 reward_model: Any = "psnr", *, preset: str = "recommended", **settings: Any):  # fmt: skip
+                 reward_model: Any = "psnr", *, preset: str = "recommended", **settings: Any):
         if preset not in PRESETS:
             raise ValueError(f"preset must be one of {sorted(PRESETS)}, not {preset!r}")
         if unknown := settings.keys() - {field.name for field in fields(TaskConfig)}:
-            raise ValueError(f"unknown setting {sorted(unknown)}: TaskConfig has {[f.name for f in fields(TaskConfig)]}")
+            raise ValueError(f"unknown settings {sorted(unknown)}: there are {[f.name for f in fields(TaskConfig)]}")
         self.config = _checked(replace(PRESETS[preset], **settings))
         self.photos = resolve_photos(photos)
         self.segmenter = segmenter
@@ -148,7 +148,7 @@ class ExposureTask:
 
     def thumbnail(self, image: np.ndarray, name: str = "photo") -> np.ndarray:
         """(size, size, 3) float32 in [0, 1]: what the agent sees of a photo of any size."""
-        return np.clip(thumbnail(check_photo(image, name), self.config.size, self.config.thumbnail), 0.0, 1.0)
+        return thumbnail(check_photo(image, name), self.config.size, self.config.thumbnail)
 
     def start(self, scenes: Sequence[Scene]) -> EpisodeState:
         """The first state of one episode per scene.
@@ -198,11 +198,12 @@ class ExposureTask:
             shown = [np.concatenate([image, state.photos]) for image in shown]
         else:
             twice = state
-        scores = sum(np.asarray(self._score(image, twice, self.reward_model), np.float64) for image in shown) / len(shown)
+        scores = [np.asarray(self._score(image, twice, self.reward_model), np.float64) for image in shown]
+        scores = sum(scores) / len(scores)
         return Outcome(state, fused, scores[:num], scores[num:] if self.config.relative else np.zeros(num))
 
     def rewards(self, before: EpisodeState, after: EpisodeState, done: np.ndarray,
-                finished: "Outcome | None") -> np.ndarray:  # fmt: skip
+                finished: "Outcome | None") -> np.ndarray:
         """(N,) float64 rewards of a step: the outcome where the episode just ended (eq. 3), else 0, plus the shaping.
 
         Args:
@@ -249,7 +250,7 @@ def select(state: EpisodeState, index: Array) -> EpisodeState:
 def _checked(config: TaskConfig) -> TaskConfig:
     choices = {"thumbnail": ("squeeze", "letterbox"), "reward_image": ("fused", "local", "both"),
                "space": ("linear", "encoded"), "planes": tuple(CHANNELS),
-               "order": ("area", "luminance", "label", "random")}  # fmt: skip
+               "order": ("area", "luminance", "label", "random")}
     for name, allowed in choices.items():
         if getattr(config, name) not in allowed:
             raise ValueError(f"{name} must be one of {allowed}, not {getattr(config, name)!r}")

@@ -44,7 +44,7 @@ class ExposureVectorEnv(VectorEnv):
     def __init__(self, num_envs: int = 1, photos: Sequence[Photo] | str | None = None,
                  segmenter: Any = "felzenszwalb", reward_model: Any = "psnr", *, obs_type: ObsType = "uint8",
                  render_mode: str | None = None, autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-                 preset: str = "recommended", **settings: Any):  # fmt: skip
+                 preset: str = "recommended", **settings: Any):
         if not (isinstance(num_envs, int) and num_envs >= 1):
             raise ValueError(f"num_envs must be an integer of at least 1, not {num_envs!r}")
         if render_mode not in (None, *self.metadata["render_modes"]):
@@ -66,7 +66,7 @@ class ExposureVectorEnv(VectorEnv):
         self._last: list[tuple[float | None, float | None]] = [(None, None)] * num_envs  # EV and reward, for rendering
 
     def reset(self, *, seed: int | Sequence[int | None] | None = None,
-              options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:  # fmt: skip
+              options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts all episodes, or those in `options["reset_mask"]`.
 
         Args:
@@ -135,11 +135,14 @@ class ExposureVectorEnv(VectorEnv):
         """One storyboard panel per environment, each (rows, columns, 3) uint8."""
         if self.render_mode is None or self.state is None:
             return None
-        fused = self.task.fused(self.state)
-        return tuple(storyboard_panel(select(self.state, [i]), fused[i], *self._last[i]) for i in range(self.num_envs))
+        fused, space = self.task.fused(self.state), self.task.config.space
+        return tuple(
+            storyboard_panel(select(self.state, [i]), fused[i], *self._last[i], space=space)
+            for i in range(self.num_envs)
+        )
 
     def _begin(self, indices: np.ndarray, seeds: Sequence[int | None] | None = None,
-               photos: Sequence[Any] | None = None) -> dict[int, dict[str, Any]]:  # fmt: skip
+               photos: Sequence[Any] | None = None) -> dict[int, dict[str, Any]]:
         """Starts the episodes of these environments; what each reset tells, by environment."""
         for i in indices:
             if self._rngs[i] is None or (seeds is not None and seeds[i] is not None):

@@ -1,0 +1,104 @@
+"""Numbers that say how like two images are, and how far to trust the mean of such numbers."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from skimage.metrics import structural_similarity
+
+PERFECT = 100.0  # PSNR of an exact match [dB]: infinity would swallow the mean over photos
+SSIM_WINDOW = 11  # [px]
+
+
+def mse(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Mean squared error per photo, (N,), on the literature's scale of 0..255 whatever the dtype.
+
+    Args:
+        images: (N, H, W, 3) floats in [0, 1], uint8 or uint16.
+        targets: Likewise, of the same shape.
+
+    Raises:
+        ValueError: If the shapes differ or a dtype is another.
+    """
+    images, targets = _unit(images), _unit(targets)
+    if images.shape != targets.shape or images.ndim != 4:
+        raise ValueError(f"want two equal shapes (N, H, W, 3), not {images.shape} and {targets.shape}")
+    return 255.0**2 * np.mean((images - targets) ** 2, axis=(1, 2, 3))
+
+
+def psnr(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Peak signal-to-noise ratio per photo, (N,) [dB], at most 100; arguments as for `mse`."""
+    floor = 10 ** (-PERFECT / 10)
+    return -10 * np.log10(np.maximum(mse(images, targets) / 255.0**2, floor))
+
+
+def ssim(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Structural similarity per photo, (N,), averaged over the colours; arguments as for `mse`.
+
+    Under the Gaussian window of Wang et al. (2004): sigma 1.5 px, 11 px wide. NaN for photos smaller than that.
+    """
+    if min(np.shape(images)[1:3]) < SSIM_WINDOW:
+        return np.full(len(images), np.nan)
+    settings = dict(data_range=1.0, channel_axis=-1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+    pairs = zip(_unit(images), _unit(targets), strict=True)
+    return np.array([structural_similarity(image, target, **settings) for image, target in pairs])
+
+
+def psnr_uint8_wrapped(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """PSNR per photo, (N,) [dB], of uint8 images whose differences and squares wrap around at 256; for the record only.
+
+    Hardly depends on the images: two random ones give 27.9 dB.
+    """
+    difference = images - targets
+    return 10 * np.log10(255.0**2 / np.mean(difference * difference, axis=(1, 2, 3)))
+
+
+def _unit(images: np.ndarray) -> np.ndarray:
+    """Images as float64 in [0, 1]."""
+    images = np.asarray(images)
+    if images.dtype in (np.uint8, np.uint16):
+        return images / float(np.iinfo(images.dtype).max)
+    if images.dtype.kind != "f":
+        raise ValueError(f"images must be uint8, uint16 or floats in [0, 1], not {images.dtype}")
+    return images.astype(np.float64)
+
+
+def pearson(pairs: Sequence[tuple[float, float]]) -> float:
+    """Pearson's correlation of the pairs without NaN; NaN where either side is constant or fewer than two are left."""
+    pairs = np.array(pairs, float).reshape(-1, 2)
+    pairs = pairs[np.isfinite(pairs).all(1)]
+    if len(pairs) < 2 or np.ptp(pairs, axis=0).min() < 1e-6:
+        return float("nan")
+    return float(np.corrcoef(pairs.T)[0, 1])
+
+
+def iqm(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Interquartile mean: without the lowest and the highest quarter of the values, each rounded down to whole ones."""
+    values = np.sort(np.asarray(values, float), axis=axis)
+    cut, num = values.shape[axis] // 4, values.shape[axis]
+    return np.take(values, np.arange(cut, num - cut), axis=axis).mean(axis=axis)
+
+
+def interval(values: Sequence[float], confidence: float = 0.95, rng: np.random.Generator | None = None, *,
+             statistic: Callable[..., np.ndarray] = np.mean, resamples: int = 5000) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean, or of another statistic.
+
+    Args:
+        values: (N,), one per photo, or better one per training run: photos don't tell how runs differ.
+        confidence: Probability that the interval covers.
+        rng: Source of the resamples; by default the same every time.
+        statistic: `np.mean`, `iqm` or another function of an array and `axis`.
+        resamples: How many.
+
+    Returns:
+        Lower and upper end.
+
+    Raises:
+        ValueError: If there are no values, or `confidence` doesn't lie between 0 and 1.
+    """
+    values = np.asarray(values, float)
+    if values.ndim != 1 or len(values) == 0 or not 0 < confidence < 1:
+        raise ValueError(f"want a list of values and 0 < confidence < 1, not shape {values.shape}, {confidence}")
+    rng = np.random.default_rng(0) if rng is None else rng
+    drawn = values[rng.integers(len(values), size=(resamples, len(values)))]
+    low, high = np.quantile(statistic(drawn, axis=-1), [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)

@@ -1,0 +1,27 @@
+"""Pictures of what an agent does."""
+
+import os
+
+import numpy as np
+
+from agents.checkpoint import Agent
+from exposure_env.episode import advance, start
+from exposure_env.files import ImageFile, save_image
+from exposure_env.photos import Photo
+from exposure_env.render import storyboard, storyboard_panel
+
+
+def episode_picture(agent: Agent, photo: Photo) -> np.ndarray:
+    """The storyboard of an agent's episode on a photo: (rows, columns, 3) uint8, one panel for each step."""
+    task, plan = agent.task([photo]), agent.plan(photo.image)
+    state = start(task.thumbnail(photo.image)[None], plan.labels[None], task.config.max_segments)
+    panels = []
+    for ev in plan.evs.astype(np.float32):
+        state = advance(state, ev[None])
+        panels.append(storyboard_panel(state, task.fused(state)[0], float(ev), None, space=task.config.space))
+    return storyboard(panels)
+
+
+def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
+    """Writes (rows, columns, 3) uint8 as a PNG, JPEG or TIFF file."""
+    save_image(path, ImageFile(picture, None, None, None))

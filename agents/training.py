@@ -1,0 +1,163 @@
+"""Training runs: a configuration, a folder, and what is written there. The only module that knows run folders."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.logger import configure
+
+from agents.adversarial import AdversarialReward, ExpertPhotos
+from agents.checkpoint import FILE_NAME, save_agent
+from agents.deep_exposure import DeepExposure
+from agents.diagnostics import Diagnostics, figure_of_curves, read_csv
+from agents.discriminator import DiscriminatorReward, DiscriminatorTrainer
+from agents.vec_env import ExposureVecEnv
+from exposure_env.photos import Misexpose, Photo
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that a training run depends on, but the photos. The defaults are the `quick` preset's."""
+
+    total_timesteps: int = 50_000  # exposures to try; a photo of six segments takes six
+    seed: int = 0
+    device: str = "auto"  # "cpu", "cuda", or "auto"
+
+    # The task; see exposure_env.task.TaskConfig
+    task_preset: Literal["recommended", "paper"] = "recommended"
+    max_segments: int = 6
+    num_envs: int = 32  # photos retouched at once
+
+    # The actor
+    learning_rate: float = 1e-4
+    learning_rate_decay: float = 0.1  # exponential, to this fraction of the start
+    n_batches: int = 8  # mini-batches that one update is accumulated over
+    batch_size: int = 4  # episodes in a mini-batch
+    gamma: float = 0.99
+    advantage: Literal["potential", "paper_abs", "paper_literal"] = "potential"
+    value_image: Literal["final", "next"] = "final"
+    reset_noise: bool = True  # whether exploration noise starts anew with each photo
+    ev_penalty: float = 0.0
+    width: int = 16  # channels of the first convolution, of all networks
+    halvings: int = 1  # times the 64 px planes are halved before the networks look at them
+
+    # The discriminator
+    discriminator_learning_rate: float = 5e-4
+    discriminator_learning_rate_decay: float = 0.1
+    discriminator_batch_size: int = 32
+    n_critic: int = 5  # discriminator steps per update of the actor
+    warm_up: int = 30  # discriminator steps before the first
+    gradient_penalty: float = 10.0
+    one_sided: bool = True  # penalise only slopes above 1
+    drift: float = 1e-3
+    contrast: Literal["variance", "std"] = "std"  # statistic plane of the discriminator
+    pooled: float = 0.125  # fraction of fakes from earlier rollouts
+    misexposed: float = 0.75  # fraction of fakes that are misexposed experts' photos
+    misexposed_range: tuple[float, float] = (-2.5, 2.5)  # their exposure [stops]
+    misexposed_local: float = 1.0  # and its local deviation [stops]
+
+
+PRESETS = {
+    "quick": TrainConfig(),
+    "paper": TrainConfig(
+        total_timesteps=9_000_000, task_preset="paper", max_segments=8, num_envs=64, learning_rate=1.5e-5,
+        learning_rate_decay=1e-3, batch_size=8, value_image="next", reset_noise=False, width=32, halvings=0,
+        discriminator_learning_rate=5e-5, discriminator_learning_rate_decay=1e-3, discriminator_batch_size=8,
+        warm_up=100, one_sided=False, drift=0.0, contrast="variance", pooled=1.0, misexposed=0.0,
+    ),
+}
+
+
+class Run(NamedTuple):
+    """A finished or interrupted training run."""
+
+    model: DeepExposure
+    folder: Path
+    interrupted: bool
+
+
+def build(
+    config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
+) -> tuple[DeepExposure, AdversarialReward]:
+    """The agent and the game it is trained in, not yet trained.
+
+    Args:
+        config: The configuration.
+        photos: What the agent learns to retouch; targets are not used.
+        experts: Good photos, of other scenes or not, unpaired.
+
+    Raises:
+        ValueError: If there are no photos or experts, or a setting makes no sense.
+    """
+    torch.manual_seed(config.seed)
+    device = "cuda" if config.device == "auto" and torch.cuda.is_available() else config.device.replace("auto", "cpu")
+    reward = DiscriminatorReward(width=config.width, halvings=config.halvings, contrast=config.contrast, device=device)
+    env = ExposureVecEnv(None, config.num_envs, photos=photos, reward_model=reward, preset=config.task_preset,
+                         max_segments=config.max_segments)
+    env.seed(config.seed)
+    trainer = DiscriminatorTrainer(
+        reward, learning_rate=decay(config.discriminator_learning_rate, config.discriminator_learning_rate_decay),
+        gradient_penalty=config.gradient_penalty, one_sided=config.one_sided, drift=config.drift, seed=config.seed,
+    )
+    misexposure = Misexpose(config.misexposed_range, local=config.misexposed_local)
+    game = AdversarialReward(
+        trainer, ExpertPhotos(experts, env.task.config.size, misexposure, config.seed), n_critic=config.n_critic,
+        batch_size=config.discriminator_batch_size, warm_up=config.warm_up, pooled=config.pooled,
+        misexposed=config.misexposed, seed=config.seed,
+    )
+    model = DeepExposure(
+        "CnnPolicy", env, decay(config.learning_rate, config.learning_rate_decay), n_batches=config.n_batches,
+        batch_size=config.batch_size, gamma=config.gamma, advantage=config.advantage, value_image=config.value_image,
+        reset_noise=config.reset_noise, ev_penalty=config.ev_penalty, seed=config.seed, device=device,
+        policy_kwargs={"width": config.width, "halvings": config.halvings},
+    )
+    return model, game
+
+
+def decay(start: float, fraction: float):
+    """Schedule that falls exponentially from `start` to `fraction` of it, as a function of the progress remaining."""
+    return lambda remaining: start * fraction ** (1 - remaining)
+
+
+def train(config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo], folder: str | os.PathLike,
+          callbacks: Sequence[BaseCallback] = (), progress_bar: bool = True) -> Run:
+    """Trains an agent and writes all there is to know about it into a folder.
+
+    The folder gets `config.json`, `agent.safetensors` (see `checkpoint.load_agent`), `progress.csv`, TensorBoard's
+    events and `curves.png`. Ctrl-C ends the training early; the agent is written all the same.
+
+    Args:
+        config: The configuration.
+        photos: What the agent learns to retouch; targets are not used.
+        experts: Good photos, unpaired.
+        folder: Run folder; made if need be.
+        callbacks: Further SB3 callbacks.
+        progress_bar: Whether to draw one.
+
+    Raises:
+        ValueError: If the folder holds another run, or `build` complains.
+    """
+    folder = Path(folder)
+    if (folder / FILE_NAME).exists():
+        raise ValueError(f"{folder} holds another run's {FILE_NAME}: choose another folder")
+    model, game = build(config, photos, experts)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
+    model.set_logger(configure(str(folder), ["csv", "tensorboard"]))
+    interrupted = False
+    try:
+        model.learn(config.total_timesteps, CallbackList([game, Diagnostics(game), *callbacks]),
+                    progress_bar=progress_bar)
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:  # also when the game blew up: the agent as it was, and the curves that show why
+        save_agent(folder / FILE_NAME, model.policy, model.exposure_env.task)
+        model.logger.close()
+        if model.num_timesteps:
+            figure_of_curves(read_csv((folder / "progress.csv").read_text())).savefig(folder / "curves.png", dpi=110)
+    return Run(model, folder, interrupted)

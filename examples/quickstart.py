@@ -1,0 +1,71 @@
+"""Train DeepExposure II against a learning discriminator, and see in numbers and pictures what it does to photographs.
+
+    python examples/quickstart.py                                  # sample photos, a few minutes on a laptop
+    python examples/quickstart.py --photos DIR --experts DIR       # your own, unpaired
+    python examples/quickstart.py --quick                          # 20 seconds, only to see it run
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tyro
+
+from agents.checkpoint import load_agent
+from agents.evaluation import compare, contestants, format_table
+from agents.pictures import episode_picture, write_picture
+from agents.training import PRESETS, train
+from exposure_env import FolderPhotos, Photo, apply_plan, misexposed, sample_photos, sample_scenes
+from exposure_env.render import comparison
+
+
+@dataclass(frozen=True)
+class Quickstart:
+    """What to train on, and where to write."""
+
+    photos: Path | None = None  # folder of photos to learn to retouch
+    experts: Path | None = None  # folder of good photos; every fifth is kept for the test
+    out: Path = Path("runs/quickstart")
+    seed: int = 0
+    quick: bool = False  # end in 20 seconds
+
+
+def main(options: Quickstart) -> None:
+    """Trains, compares, draws."""
+    if options.photos is None and options.experts is None:
+        inputs, experts = sample_photos("inputs", 512), sample_photos("experts", 512)
+        tests = {"test crops": sample_photos("test"), "left-out scene": sample_photos("left_out")}
+        fitting, whole = inputs, misexposed(sample_scenes(), seed=1)
+    elif options.photos is None or options.experts is None:
+        raise SystemExit("give both --photos and --experts, or neither")
+    else:
+        inputs, good = FolderPhotos(options.photos), list(FolderPhotos(options.experts))
+        held_out = good[::5]
+        experts = [photo for i, photo in enumerate(good) if i % 5] or good
+        tests = {"held-out experts' photos, misexposed": misexposed(held_out, seed=1)}
+        fitting, whole = misexposed(experts, seed=2), inputs[:5]
+
+    config = replace(PRESETS["quick"], seed=options.seed)
+    if options.quick:
+        config = replace(config, total_timesteps=600, warm_up=5)
+        tests = {name: photos[:12] for name, photos in tests.items()}
+        inputs, fitting, whole = inputs[:32], fitting[:32], whole[:2]
+    print(f"Training on {len(inputs)} photos and {len(experts)} experts' photos, {config.total_timesteps} exposures")
+    run = train(config, inputs, experts, options.out)
+    agent = load_agent(run.folder)
+
+    for name, photos in tests.items():
+        print(f"\n{len(photos)} {name}")
+        print(format_table(compare(contestants(agent.policy, agent.task(fitting), experts), agent.task(photos))))
+
+    for photo in whole:
+        plan = agent.plan(photo.image)
+        before = (photo.image * 255).round().astype("uint8")
+        images = {"before": before, "after": apply_plan(plan, before)}
+        images |= {} if photo.target is None else {"target": photo.target}
+        write_picture(run.folder / f"retouched_{photo.name}.png", comparison(list(images.values()), list(images)))
+    write_picture(run.folder / "storyboard.png", episode_picture(agent, Photo("photo", whole[0].image)))
+    print(f"\nIn {run.folder}: the agent (agent.safetensors), curves.png, storyboard.png, retouched_*.png")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Quickstart, description=__doc__))

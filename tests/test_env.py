@@ -1,0 +1,515 @@
+import importlib
+import json
+import math
+import pickle
+import warnings
+
+import cv2
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env, data_equivalence
+from skimage.metrics import peak_signal_noise_ratio
+
+import exposure_env
+from exposure_env.env import ExposureEnv
+from exposure_env.fusion import mask_pyramid, mertens
+from exposure_env.photos import Misexpose, Photo, thumbnail
+from exposure_env.render import storyboard_panel
+from exposure_env.samples import sample_photos
+
+LOCAL, GLOBAL = "exposure_env:Exposure/Local-v0", "exposure_env:Exposure/Global-v0"
+PHOTOS = sample_photos("inputs", 6)
+EXPERTS = sample_photos("experts", 4)
+GREY = np.full((64, 64, 3), 0.25, np.float32)
+ids = pytest.mark.parametrize("id", [LOCAL, GLOBAL], ids=["local", "global"])
+obs_types = pytest.mark.parametrize("obs_type", ["uint8", "float32", "dict"])
+
+
+def halves(image):
+    """The upper half, then the lower."""
+    return np.arange(len(image))[:, None] * 2 // len(image) * np.ones(image.shape[:2], int)
+
+
+def brightness(images):
+    return images.mean((1, 2, 3))
+
+
+class Contrast:
+    """A reward model as the protocol has it."""
+
+    differentiable = True
+
+    def __call__(self, images, *, inputs, targets):
+        return images.std((1, 2, 3))
+
+
+def play(env, *actions, **reset):
+    """Everything that reset and the steps of one episode return, the actions repeated as often as needed."""
+    transitions = [env.reset(**reset)]
+    terminated = False
+    while not terminated:
+        action = actions[(len(transitions) - 1) % len(actions)]
+        transitions.append(env.step(np.array([action], np.float32)))
+        terminated = transitions[-1][2]
+    return transitions
+
+
+def test_registering_again_changes_nothing():
+    specs = {id: gym.spec(id) for id in gym.registry if id.startswith("Exposure/")}
+    assert set(specs) == {"Exposure/Local-v0", "Exposure/Global-v0"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Gymnasium warns of an id that is overwritten
+        importlib.reload(exposure_env)
+        gym.register_envs(exposure_env)
+    assert all(gym.spec(id) is spec for id, spec in specs.items())
+
+
+@ids
+@obs_types
+@pytest.mark.parametrize("settings", [{}, {"planes": "paper"}, {"preset": "paper"}], ids=str)
+def test_gymnasiums_checker_has_nothing_to_complain_about(id, obs_type, settings):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env = gym.make(id, photos=PHOTOS, obs_type=obs_type, render_mode="rgb_array", **settings)
+        check_env(env.unwrapped)
+        for seed in range(2):  # the wrappers of `make` check what every step returns
+            play(env, 0.4, -0.3, seed=seed)
+        env.close()
+        env.close()
+
+
+@ids
+def test_the_defaults_need_no_argument(id):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env = gym.make(id)
+        *_, (observation, reward, terminated, truncated, info) = play(env, 0.1, seed=0)
+    assert observation in env.observation_space and math.isfinite(reward) and (terminated, truncated) == (True, False)
+    assert env.spec.max_episode_steps is None
+
+
+@pytest.mark.parametrize("planes, channels", [("paper", 9), ("full", 12)])
+def test_spaces(planes, channels):
+    def space(obs_type):
+        return ExposureEnv(PHOTOS, planes=planes, obs_type=obs_type, size=48).observation_space
+
+    assert space("uint8") == gym.spaces.Box(0, 255, (48, 48, channels), np.uint8)
+    assert space("float32") == gym.spaces.Box(0, 1, (48, 48, channels), np.float32)
+    names = {"photo": 3, "segment": 3, "local": 3} | ({"mask": 1, "done": 1} if channels == 12 else {})
+    parts = {name: gym.spaces.Box(0, 255, (48, 48, depth), np.uint8) for name, depth in names.items()}
+    progress = {"progress": gym.spaces.Box(0, 1, (1,), np.float32)} if channels == 12 else {}
+    assert space("dict") == gym.spaces.Dict({**parts, **progress})
+    assert ExposureEnv(PHOTOS, planes=planes).action_space == gym.spaces.Box(-1, 1, (1,), np.float32)
+
+
+@pytest.mark.parametrize("planes", ["paper", "full"])
+def test_observations_of_all_types_show_the_same(planes):
+    envs = {kind: ExposureEnv(PHOTOS, obs_type=kind, planes=planes) for kind in ("uint8", "float32", "dict")}
+    played = {kind: [out[0] for out in play(env, 0.5, -0.5, seed=1)] for kind, env in envs.items()}
+    for as_uint8, as_float32, as_dict in zip(*played.values(), strict=True):
+        np.testing.assert_allclose(as_uint8, as_float32 * 255, atol=0.5 + 1e-4)
+        parts = ("photo", "segment", "local", "mask", "done")[: len(as_dict)]
+        if planes == "full":
+            assert as_dict["progress"] == as_float32[0, 0, 11]
+            as_uint8 = as_uint8[..., :11]
+        else:
+            parts = parts[:3]
+        np.testing.assert_array_equal(np.concatenate([as_dict[name] for name in parts], -1), as_uint8)
+
+
+class TestEpisode:
+    def test_one_step_a_segment_and_no_reward_before_the_last(self):
+        lengths = set()
+        env = gym.make(LOCAL, photos=PHOTOS)
+        for index in range(len(PHOTOS)):
+            (_, info), *steps = play(env, 0.3, -0.2, options={"photo": index})
+            length = info["num_segments"]
+            lengths.add(length)
+            assert info == {"photo": index, "num_segments": length} and len(steps) == length
+            assert [out[2] for out in steps] == [False] * (length - 1) + [True]
+            assert [out[3] for out in steps] == [False] * length
+            assert [out[1] for out in steps[:-1]] == [0.0] * (length - 1) and steps[-1][1] != 0
+            assert {type(out[1]) for out in steps} == {float}
+            assert [out[4]["segment"] for out in steps] == list(range(length))
+            assert {(type(out[4]["segment"]), type(out[4]["ev"])) for out in steps} == {(int, float)}
+            evs = [0.9 if t % 2 == 0 else -0.6 for t in range(length)]
+            np.testing.assert_allclose([out[4]["ev"] for out in steps], evs, rtol=1e-6)
+            assert {tuple(out[4]) for out in steps[:-1]} == ({("segment", "ev")} if length > 1 else set())
+            last = steps[-1][4]
+            assert set(last) == {"segment", "ev", "score", "input_score", "evs"}
+            np.testing.assert_allclose(last["evs"], np.pad(np.array(evs, np.float32), (0, 8 - length)), rtol=1e-6)
+            assert steps[-1][1] == last["score"] - last["input_score"]
+        assert len(lengths) > 1 and max(lengths) <= 8
+
+    def test_global_has_one_step_for_the_whole_photo(self):
+        env = gym.make(GLOBAL, photos=PHOTOS, obs_type="float32", max_ev=2.0)
+        (first, info), (last, _, terminated, truncated, final) = play(env, 0.5, seed=0)
+        assert info["num_segments"] == 1 and (terminated, truncated) == (True, False)
+        np.testing.assert_array_equal(first[..., :3], first[..., 3:6])  # the next segment is all of it
+        np.testing.assert_allclose(final["evs"], [1.0])
+        bright, photo = ((np.clip(x, 0.04045, 1) + 0.055) / 1.055 for x in (last[..., 6:9], first[..., :3]))
+        inside = (first[..., :3] > 0.1) & (last[..., 6:9] < 0.95)
+        np.testing.assert_allclose((bright / photo)[inside] ** 2.4, 2, rtol=1e-3)  # one stop: twice the light
+
+    def test_planes_of_an_episode_by_hand(self):
+        env = ExposureEnv([Photo("grey", GREY)], halves, brightness, obs_type="float32", space="encoded", order="label",
+                          fusion="local", max_ev=1.0)  # fmt: skip
+        seen = [out[0][[0, 63], 5] for out in play(env, 1.0, -1.0)]  # one pixel of the upper half, one of the lower
+        g, z = [0.25] * 3, [0.0] * 3
+        np.testing.assert_allclose(seen[0], [[*g, *g, *g, 1, 0, 0], [*g, *z, *g, 0, 0, 0]], atol=1e-6)
+        np.testing.assert_allclose(seen[1], [[*g, *z, *[0.5] * 3, 0, 1, 0.5], [*g, *g, *g, 1, 0, 0.5]], atol=1e-6)
+        np.testing.assert_allclose(seen[2], [[*g, *z, *[0.5] * 3, 0, 1, 1], [*g, *z, *[0.125] * 3, 0, 1, 1]], atol=1e-6)
+
+    @obs_types
+    def test_the_last_observation_holds_the_final_image_and_earlier_ones_the_local(self, obs_type):
+        photo = PHOTOS[1]
+        env = gym.make(LOCAL, photos=[photo], segmenter=halves, order="label", obs_type=obs_type)
+        *_, (middle, *_), (last, *_) = play(env, 1.0, -1.0)
+        image, labels = thumbnail(photo.image)[None], halves(np.zeros((64, 64, 3)))[None].astype(np.int32)
+        fused = mask_pyramid(image, labels, np.array([[3.0, -3.0, 0, 0, 0, 0, 0, 0]], np.float32))[0]
+
+        def shown(observation):
+            images = observation["local"] if obs_type == "dict" else observation[..., 6:9]
+            return images if obs_type == "float32" else images / 255
+
+        tolerance = 1e-6 if obs_type == "float32" else 0.5 / 255 + 1e-6
+        np.testing.assert_allclose(shown(last), fused, atol=tolerance)
+        np.testing.assert_allclose(shown(last), env.unwrapped.result(), atol=tolerance)
+        np.testing.assert_allclose(shown(middle)[32:], image[0, 32:], atol=tolerance)  # hard border
+        assert np.abs(fused[32:] - image[0, 32:]).max() > 0.1  # where the blend is dark, which the middle one was not
+
+    def test_default_reward_is_the_gain_in_psnr_of_what_the_last_observation_shows(self):
+        env = gym.make(LOCAL, photos=PHOTOS, obs_type="float32")
+        for index, photo in enumerate(PHOTOS):
+            (first, _), *_, (last, reward, *_, info) = play(env, 0.3, 0.1, options={"photo": index})
+            target = thumbnail(photo.target)
+            score, untouched = (peak_signal_noise_ratio(target, o[..., 6:9], data_range=1) for o in (last, first))
+            assert reward == pytest.approx(score - untouched, abs=1e-3)
+            assert (info["score"], info["input_score"]) == pytest.approx((score, untouched), abs=1e-3)
+
+    def test_paper_preset_scores_the_local_image_itself_in_encoded_values(self):
+        photo = PHOTOS[2]
+        env = gym.make(LOCAL, photos=[photo], segmenter=halves, preset="paper", obs_type="float32", order="label")
+        (first, _), _, (last, reward, *_, info) = play(env, 0.2, -0.1)
+        gains = np.repeat([2**0.7, 2**-0.35], 32)[:, None, None]  # max_ev is 3.5
+        local = np.clip(first[..., :3] * gains, 0, 1)
+        assert reward == pytest.approx(peak_signal_noise_ratio(thumbnail(photo.target), local, data_range=1), abs=1e-3)
+        assert (info["score"], info["input_score"]) == (reward, 0.0)
+        evs = np.array([[0.7, -0.35, 0, 0, 0, 0, 0, 0]], np.float32)
+        fused = mertens(first[None, ..., :3], np.zeros((1, 64, 64), int), evs, np.array([2]), space="encoded")
+        np.testing.assert_allclose(last[..., 6:9], fused[0], atol=1e-5)
+        assert np.abs(fused[0] - local).mean() > 0.01
+
+    @obs_types
+    def test_writing_on_what_was_returned_changes_nothing(self, obs_type):
+        env, twin = (ExposureEnv(PHOTOS, obs_type=obs_type) for _ in range(2))
+        for _ in range(2):  # two episodes on one photo
+            for out, expected in zip(*(play(each, 0.3, options={"photo": 2}) for each in (env, twin)), strict=True):
+                assert data_equivalence(out, expected, exact=True)
+                for array in (out[0].values() if obs_type == "dict" else [out[0]]):
+                    array[...] = 1
+            out[4]["evs"][:] = 9
+            np.testing.assert_array_equal(env.result(), twin.result())
+            env.result()[:] = 0.5
+
+    def test_doing_nothing_gains_nothing_by_any_rendering_that_knows_the_segments(self):
+        for fusion in ("local", "mask_pyramid", "mertens_masked"):
+            env = gym.make(LOCAL, photos=PHOTOS, fusion=fusion)
+            assert play(env, 0.0, seed=0)[-1][1] == pytest.approx(0, abs=1e-3)
+
+    def test_a_known_exposure_is_recovered_by_its_opposite(self):
+        dark = Photo("dark", GREY * 0.5, GREY)
+        env = gym.make(GLOBAL, photos=[dark], space="encoded", max_ev=2.0)
+        returns = {action: play(env, action)[-1][1] for action in (-0.5, 0.0, 0.25, 0.5, 0.75)}
+        assert max(returns, key=returns.get) == 0.5
+        assert returns[0.5] == pytest.approx(100 - 20 * math.log10(8), abs=1e-3) and returns[0.0] == 0
+
+    @pytest.mark.parametrize(
+        "spec, expected",
+        [(brightness, lambda x: x.mean()), (Contrast(), lambda x: x.std()), ("module:attr", lambda x: x.max()),
+         ("module:Class", lambda x: x.min()),
+         ("well_exposedness", lambda x: np.exp(-12.5 * ((x - 0.5) ** 2).sum(-1)).mean())],
+        ids=["function", "object", "module-function", "module-class", "name"],
+    )  # fmt: skip
+    def test_a_reward_of_any_form(self, spec, expected, tmp_path, monkeypatch):
+        (tmp_path / "my_rewards.py").write_text(
+            "def attr(images):\n    return images.max((1, 2, 3))\n\n\n"
+            "class Class:\n    def __call__(self, images, **context):\n        return images.min((1, 2, 3))\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        spec = spec.replace("module:", "my_rewards:") if isinstance(spec, str) else spec
+        env = gym.make(LOCAL, photos=PHOTOS, reward_model=spec, relative=False, obs_type="float32")
+        last, reward, *_ = play(env, 0.1, 0.2, seed=0)[-1]
+        assert reward == pytest.approx(expected(last[..., 6:9].astype(np.float64)), rel=1e-5)
+
+    def test_shaping_adds_up_to_minus_the_potential_of_the_photo(self):
+        plain, shaped = (gym.make(LOCAL, photos=PHOTOS, reward_model=brightness, gamma=0.8, shaping=potential)
+                         for potential in (None, brightness))  # fmt: skip
+        for seed in range(3):
+            one, other = (play(env, 0.3, -0.4, seed=seed) for env in (plain, shaped))
+            added = [b[1] - a[1] for a, b in zip(one[1:], other[1:], strict=True)]
+            photo = float(plain.unwrapped.state.photos.mean())
+            assert sum(0.8**t * value for t, value in enumerate(added)) == pytest.approx(-photo, abs=1e-5)
+            assert all(added)
+
+    def test_the_length_is_the_number_of_labels_a_callable_segmenter_gives(self):
+        def stripes(image):
+            return np.broadcast_to(np.arange(64) // 13, (64, 64))
+
+        env = gym.make(LOCAL, photos=PHOTOS, segmenter=stripes)
+        assert len(play(env, 0.1, seed=0)) == 1 + 5
+
+    @pytest.mark.parametrize("mode, border", [("squeeze", 16), ("letterbox", 24)])
+    def test_letterbox_keeps_the_aspect_of_a_wide_photo(self, mode, border):
+        wide = np.full((20, 40, 3), 180, np.uint8)
+        wide[:5] = 60  # of 64 rows the upper 16; in a letterbox of the middle 32 rows the first 8
+        for image, transpose in ((wide, False), (wide.transpose(1, 0, 2), True)):
+            env = gym.make(GLOBAL, photos=[Photo("wide", image)], reward_model=brightness, thumbnail=mode)
+            seen = env.reset()[0][..., 0]
+            seen = seen.T if transpose else seen
+            assert (seen[: border - 2] == 60).all() and (seen[border + 2 :] == 180).all()
+
+
+class TestSeeds:
+    SETTINGS = {
+        "plain": {"photos": PHOTOS},
+        "random": {"photos": EXPERTS, "order": "random", "transform": Misexpose()},
+    }
+
+    @obs_types
+    @pytest.mark.parametrize("which", SETTINGS)
+    def test_same_seed_same_episodes(self, which, obs_type):
+        def episodes(seed):
+            env = gym.make(LOCAL, obs_type=obs_type, **self.SETTINGS[which])
+            return [play(env, 0.2, -0.1, seed=seed), play(env, 0.2, -0.1), play(env, 0.3)]
+
+        assert data_equivalence(episodes(5), episodes(5), exact=True)
+        assert not data_equivalence(episodes(5), episodes(6))
+
+    def test_all_photos_are_drawn(self):
+        env = gym.make(LOCAL, photos=PHOTOS)
+        env.reset(seed=0)
+        assert {env.reset()[1]["photo"] for _ in range(60)} == set(range(len(PHOTOS)))
+
+    def test_random_order_shows_the_segments_in_another_order_in_each_episode(self):
+        env = gym.make(LOCAL, photos=PHOTOS, order="random", obs_type="float32")
+        areas = [[out[0][..., 9].sum() for out in play(env, 0.0, options={"photo": 0})[:-1]] for _ in range(4)]
+        assert len({tuple(sorted(order)) for order in areas}) == 1 and len({tuple(order) for order in areas}) > 1
+
+    def test_transform_is_applied_afresh_in_every_episode(self):
+        env = gym.make(LOCAL, photos=EXPERTS, transform=Misexpose())
+        first, second = (env.reset(seed=seed, options={"photo": 0})[0][..., :3].astype(int) for seed in (0, None))
+        assert np.abs(first - second).mean() > 1
+
+
+class TestResetOptions:
+    def test_an_index_a_photo_and_an_array(self):
+        env = gym.make(LOCAL, photos=PHOTOS, reward_model=brightness)
+        plain = thumbnail(PHOTOS[3].image)
+        as_uint8 = np.rint(PHOTOS[3].image * 255).astype(np.uint8)
+        for given, index in ((3, 3), (np.int64(3), 3), (PHOTOS[3], -1), (PHOTOS[3].image, -1), (as_uint8, -1)):
+            observation, info = env.reset(options={"photo": given})
+            assert info["photo"] == index and type(info["photo"]) is int
+            np.testing.assert_allclose(observation[..., :3], plain * 255, atol=0.51)
+
+    def test_a_photo_given_brings_its_target_and_an_array_has_none(self):
+        env = gym.make(LOCAL, photos=PHOTOS)
+        given, taken = (play(env, 0.2, options={"photo": photo})[-1][1] for photo in (PHOTOS[2], 2))
+        assert given == taken
+        with pytest.raises(ValueError, match="targets"):
+            play(env, 0.2, options={"photo": PHOTOS[2].image})
+
+    def test_without_a_photo_one_is_drawn(self):
+        env = gym.make(LOCAL, photos=PHOTOS)
+        expected = env.reset(seed=2)[1]
+        for options in (None, {}, {"photo": None}, {"something": "else"}):
+            assert env.reset(seed=2, options=options)[1] == expected
+
+    @pytest.mark.parametrize("index", [-1, 6])
+    def test_an_index_out_of_range_is_an_error(self, index):
+        with pytest.raises(ValueError, match=f"photo {index}"):
+            gym.make(LOCAL, photos=PHOTOS).reset(options={"photo": index})
+
+
+class TestSpec:
+    @ids
+    def test_the_spec_rebuilds_the_environment(self, id):
+        env = gym.make(id, photos=PHOTOS, obs_type="float32", max_ev=1.5, render_mode="rgb_array")
+        again = gym.make(env.spec)
+        assert again.unwrapped.task.config == env.unwrapped.task.config and again.render_mode == "rgb_array"
+        assert data_equivalence(play(env, 0.5, seed=3), play(again, 0.5, seed=3), exact=True)
+
+    @ids
+    def test_the_spec_survives_json(self, id):
+        env = gym.make(id, reward_model="mse", max_ev=2.0, obs_type="dict")
+        text = env.spec.to_json()
+        assert json.loads(text)["kwargs"]["reward_model"] == "mse"
+        again = gym.make(gym.envs.registration.EnvSpec.from_json(text))
+        assert data_equivalence(play(env, 0.5, seed=3), play(again, 0.5, seed=3), exact=True)
+
+    @pytest.mark.parametrize(
+        "settings",
+        [{}, {"order": "random", "transform": Misexpose(), "shaping": "well_exposedness"}],
+        ids=["plain", "random"],
+    )
+    def test_a_pickled_environment_goes_on_where_it_was(self, settings):
+        env = gym.make(LOCAL, photos=PHOTOS, segmenter=halves, reward_model=Contrast(), **settings)
+        env.reset(seed=4)
+        env.step(np.array([0.7], np.float32))
+        twin = pickle.loads(pickle.dumps(env))
+        last = [e.step(np.array([-0.2], np.float32)) for e in (env, twin)]
+        assert last[0][2] and data_equivalence(*last, exact=True)
+        assert data_equivalence(play(env, 0.3), play(twin, 0.3), exact=True)  # draws the same photo
+
+
+class TestRendering:
+    @ids
+    def test_panels_have_one_size_and_change_with_every_step(self, id):
+        env = gym.make(id, photos=PHOTOS, render_mode="rgb_array")
+        for index in range(3):
+            env.reset(options={"photo": index})
+            panels, terminated = [env.render()], False
+            while not terminated:
+                terminated = env.step(np.array([0.4], np.float32))[2]
+                panels.append(env.render())
+            assert {(panel.shape, panel.dtype.name) for panel in panels} == {(panels[0].shape, "uint8")}
+            assert panels[0].ndim == 3 and panels[0].shape[2] == 3
+            assert all((a != b).any() for a, b in zip(panels, panels[1:], strict=False))
+
+    @pytest.mark.parametrize("preset, space", [("recommended", "linear"), ("paper", "encoded")])
+    def test_the_panel_shows_the_local_image_of_the_tasks_space(self, preset, space):
+        env = ExposureEnv(PHOTOS, preset=preset, render_mode="rgb_array")
+        env.reset(seed=0)
+        _, reward, _, _, info = env.step([0.4])
+        shown = env.state, env.result(), info["ev"], reward
+        panels = {each: storyboard_panel(*shown, space=each) for each in ("linear", "encoded")}
+        assert (panels["linear"] != panels["encoded"]).any()
+        np.testing.assert_array_equal(env.render(), panels[space])
+
+    def test_without_a_render_mode_there_is_no_panel(self):
+        env = ExposureEnv(PHOTOS)
+        env.reset(seed=0)
+        assert env.render() is None
+
+    def test_rendering_changes_nothing(self):
+        env, twin = (gym.make(LOCAL, photos=PHOTOS, render_mode="rgb_array") for _ in range(2))
+        env.reset(seed=1)
+        twin.reset(seed=1)
+        before = env.render()
+        np.testing.assert_array_equal(env.render(), before)
+        action = np.array([0.5], np.float32)
+        assert data_equivalence(env.step(action), twin.step(action), exact=True)
+
+    def test_list_of_panels_is_gymnasiums_doing(self):
+        env = gym.make(LOCAL, photos=PHOTOS, render_mode="rgb_array_list")
+        frames = len(play(env, 0.2, seed=0))
+        assert len(env.render()) == frames
+
+    def test_record_video_writes_an_mp4(self, tmp_path):
+        pytest.importorskip("moviepy", reason="moviepy writes the video: pip install '.[video]'")
+        env = gym.make(LOCAL, photos=PHOTOS, render_mode="rgb_array")
+        env = gym.wrappers.RecordVideo(env, str(tmp_path / "video"), episode_trigger=lambda episode: episode == 0)
+        frames = len(play(env, 0.4, -0.4, seed=0))
+        env.close()
+        (file,) = tmp_path.glob("video/*.mp4")
+        video = cv2.VideoCapture(str(file))
+        assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == frames
+        height, width = env.unwrapped.render().shape[:2]
+        assert video.read()[1].shape[:2] in {(height, width), (height // 2 * 2, width // 2 * 2)}
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        "action, message",
+        [([np.nan], "nan"), ([np.inf], "inf"), ([-np.inf], "-inf"), (0.5, r"\(\)"), ([0.5, 0.5], r"\(2,\)"),
+         ([[0.5]], r"\(1, 1\)"), ([], r"\(0,\)")],
+    )  # fmt: skip
+    def test_an_action_that_is_not_one_finite_number_is_an_error_and_changes_nothing(self, action, message):
+        env, twin = ExposureEnv(PHOTOS), ExposureEnv(PHOTOS)
+        env.reset(seed=0)
+        twin.reset(seed=0)
+        with pytest.raises(ValueError, match=message):
+            env.step(action)
+        assert data_equivalence(env.step([0.5]), twin.step([0.5]), exact=True)
+
+    def test_actions_beyond_the_box_are_clipped(self):
+        env = ExposureEnv(PHOTOS, max_ev=2.0)
+        env.reset(seed=0)
+        assert env.step(np.array([7.0]))[4]["ev"] == 2.0
+
+    def test_step_before_reset_and_after_the_end_is_an_error(self):
+        env = ExposureEnv(PHOTOS)
+        with pytest.raises(ValueError, match="reset"):
+            env.step([0.0])
+        with pytest.raises(ValueError, match="reset"):
+            env.result()
+        play(env, 0.0, seed=0)
+        with pytest.raises(ValueError, match="reset"):
+            env.step([0.0])
+        assert len(play(env, 0.0)) > 1
+
+    @pytest.mark.parametrize(
+        "settings, message",
+        [
+            ({"photos": []}, "photos is empty"), ({"obs_type": "float64"}, "'float64'"),
+            ({"preset": "nature"}, "'nature'"), ({"fusion": "hdr"}, "'hdr'"), ({"order": "size"}, "'size'"),
+            ({"render_mode": "ansi"}, "'ansi'"),
+            ({"maximum_ev": 2}, "'maximum_ev'"), ({"segmenter": "watershed"}, "'watershed'"),
+            ({"reward_model": "beauty"}, "'beauty'"), ({"photos": "/no/such/folder"}, "/no/such/folder"),
+        ],
+    )  # fmt: skip
+    def test_a_setting_that_makes_no_sense_is_an_error_that_names_it(self, settings, message):
+        with pytest.raises(ValueError, match=message):
+            ExposureEnv(**{"photos": PHOTOS, **settings})
+
+    @pytest.mark.parametrize(
+        "image, message",
+        [(np.zeros((0, 4, 3), np.float32), r"\(0, 4, 3\)"), (np.full((4, 4, 3), np.nan), "nan"),
+         (np.zeros((4, 4, 3), np.int16), "int16"), (np.zeros((4, 4, 4), np.uint8), r"\(4, 4, 4\)"),
+         (np.zeros(4, np.float32), r"\(4,\)"), (np.full((4, 4, 3), 255.0), "255")],
+    )  # fmt: skip
+    def test_what_is_no_photo_is_an_error_wherever_it_comes_from(self, image, message):
+        with pytest.raises(ValueError, match=message):
+            ExposureEnv([Photo("bad", image)]).reset(seed=0)
+        with pytest.raises(ValueError, match=message):
+            ExposureEnv(PHOTOS).reset(options={"photo": image})
+
+    def test_a_data_set_of_something_else_than_photos_is_an_error_that_says_what_is_wanted(self):
+        for photos in ([GREY], PHOTOS[0], GREY):
+            with pytest.raises(ValueError, match="Photo"):
+                ExposureEnv(photos).reset(seed=0)
+
+    @pytest.mark.parametrize(
+        "bad, message",
+        [(lambda images: images.mean(), r"\(\)"), (lambda images: images, r"\(2, 64, 64, 3\)"),
+         (lambda images: np.full(len(images), np.nan), "nan")],
+        ids=["scalar", "images", "nan"],
+    )  # fmt: skip
+    def test_a_reward_that_returns_nonsense_is_an_error(self, bad, message):
+        env = ExposureEnv(PHOTOS, reward_model=bad)
+        with pytest.raises(ValueError, match=message):
+            play(env, 0.0, seed=0)
+
+    def test_a_reward_that_needs_targets_says_so_where_there_are_none(self):
+        with pytest.raises(ValueError, match="targets"):
+            play(ExposureEnv(EXPERTS), 0.0, seed=0)
+
+
+@obs_types
+@pytest.mark.parametrize("segmenter", ["felzenszwalb", "luminance_bands", "slic"])
+@pytest.mark.parametrize(
+    "image",
+    [np.random.default_rng(0).random((40, 1, 3)), np.random.default_rng(0).random((1, 40, 3)), np.full((1, 1, 3), 0.3),
+     np.zeros((9, 7, 3)), np.ones((9, 7, 3)), np.full((9, 7, 3), 0.5), np.zeros((9, 7), np.uint8)],
+    ids=["one-px-wide", "one-px-high", "one-px", "black", "white", "constant", "grey-uint8"],
+)  # fmt: skip
+def test_extreme_photos_play_like_any_other(image, segmenter, obs_type):
+    photos = [Photo("extreme", image.astype(np.float32) if image.dtype == float else image)]
+    for settings in ({}, {"preset": "paper"}, {"thumbnail": "letterbox", "fusion": "mertens_masked"}):
+        settings = {"segmenter": segmenter, "reward_model": brightness, "obs_type": obs_type, **settings}
+        env = gym.make(LOCAL, photos=photos, **settings)
+        for action in (1.0, -1.0):
+            transitions = play(env, action)
+            assert all(out[0] in env.observation_space for out in transitions)
+            assert math.isfinite(transitions[-1][1])
