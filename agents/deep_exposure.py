@@ -130,8 +130,8 @@ class DeepExposure(BaseAlgorithm):
             raise ValueError("this model has no environment: give one to load() or set_env()")
         reward_model = self.exposure_env.task.reward_model
         if not getattr(reward_model, "differentiable", False):
-            raise ValueError(f"DeepExposure II needs a differentiable reward model, and {reward_model!r} is not: set its "
-                             "attribute differentiable=True if gradients flow to Torch images")
+            raise ValueError(f"DeepExposure II needs a differentiable reward model, which {reward_model!r} is not: set "
+                             "its attribute differentiable=True if gradients flow to Torch images")
         total_timesteps, callback = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )

@@ -54,8 +54,8 @@ class DiscriminatorTrainer:
         ValueError: If a weight is negative.
     """
 
-    def __init__(self, reward: DiscriminatorReward, *, learning_rate: float | Schedule = 5e-5, gradient_penalty: float = 10.0,
-                 one_sided: bool = False, drift: float = 1e-3, seed: int = 0):
+    def __init__(self, reward: DiscriminatorReward, *, learning_rate: float | Schedule = 5e-5,
+                 gradient_penalty: float = 10.0, one_sided: bool = False, drift: float = 1e-3, seed: int = 0):
         if gradient_penalty < 0 or drift < 0:
             raise ValueError(f"gradient_penalty and drift must not be negative: {gradient_penalty}, {drift}")
         self.network = reward.network

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import torch
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import configure
+from stable_baselines3.common.type_aliases import Schedule
 
 from agents.adversarial import AdversarialReward, ExpertPhotos
 from agents.checkpoint import FILE_NAME, save_agent
@@ -24,7 +25,7 @@ from exposure_env.photos import Misexpose, Photo
 class TrainConfig:
     """Everything that a training run depends on, but the photos. The defaults are the `quick` preset's."""
 
-    total_timesteps: int = 50_000  # exposures to try; a photo of six segments takes six
+    total_timesteps: int = 20_000  # exposures to try; a photo of six segments takes six
     seed: int = 0
     device: str = "auto"  # "cpu", "cuda", or "auto"
 
@@ -42,7 +43,7 @@ class TrainConfig:
     advantage: Literal["potential", "paper_abs", "paper_literal"] = "potential"
     value_image: Literal["final", "next"] = "final"
     reset_noise: bool = True  # whether exploration noise starts anew with each photo
-    ev_penalty: float = 0.0
+    ev_penalty: float = 0.3
     width: int = 16  # channels of the first convolution, of all networks
     halvings: int = 1  # times the 64 px planes are halved before the networks look at them
 
@@ -56,18 +57,19 @@ class TrainConfig:
     one_sided: bool = True  # penalise only slopes above 1
     drift: float = 1e-3
     contrast: Literal["variance", "std"] = "std"  # statistic plane of the discriminator
-    pooled: float = 0.125  # fraction of fakes from earlier rollouts
-    misexposed: float = 0.75  # fraction of fakes that are misexposed experts' photos
+    pooled: float = 0.25  # fraction of fakes from earlier rollouts
+    misexposed: float = 0.5  # fraction of fakes that are misexposed experts' photos
     misexposed_range: tuple[float, float] = (-2.5, 2.5)  # their exposure [stops]
-    misexposed_local: float = 1.0  # and its local deviation [stops]
+    misexposed_local: float = 0.0  # and its local deviation [stops]
 
 
 PRESETS = {
     "quick": TrainConfig(),
     "paper": TrainConfig(
         total_timesteps=9_000_000, task_preset="paper", max_segments=8, num_envs=64, learning_rate=1.5e-5,
-        learning_rate_decay=1e-3, batch_size=8, value_image="next", reset_noise=False, width=32, halvings=0,
-        discriminator_learning_rate=5e-5, discriminator_learning_rate_decay=1e-3, discriminator_batch_size=8,
+        learning_rate_decay=1e-3, batch_size=8, value_image="next", reset_noise=False, ev_penalty=0.0,
+        width=32, halvings=0, discriminator_learning_rate=5e-5, discriminator_learning_rate_decay=1e-3,
+        discriminator_batch_size=8,
         warm_up=100, one_sided=False, drift=0.0, contrast="variance", pooled=1.0, misexposed=0.0,
     ),
 }
@@ -119,7 +121,7 @@ def build(
     return model, game
 
 
-def decay(start: float, fraction: float):
+def decay(start: float, fraction: float) -> Schedule:
     """Schedule that falls exponentially from `start` to `fraction` of it, as a function of the progress remaining."""
     return lambda remaining: start * fraction ** (1 - remaining)
 

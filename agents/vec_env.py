@@ -29,8 +29,8 @@ class ExposureVecEnv(VecEnv):
             env = gym.make_vec(name, num_envs=num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **kwargs)
         if not isinstance(env.unwrapped, ExposureVectorEnv):
             raise ValueError(f"ExposureVecEnv adapts an ExposureVectorEnv, not {type(env).__name__}")
-        if env.unwrapped.autoreset_mode is not AutoresetMode.SAME_STEP:
-            raise ValueError(f"SB3 restarts episodes at once: give autoreset_mode=SAME_STEP, not {env.autoreset_mode}")
+        if (mode := env.unwrapped.autoreset_mode) is not AutoresetMode.SAME_STEP:
+            raise ValueError(f"SB3 restarts episodes at once: give autoreset_mode=SAME_STEP, not {mode}")
         self.envs = env.unwrapped
         self.render_mode = self.envs.render_mode
         super().__init__(self.envs.num_envs, self.envs.single_observation_space, self.envs.single_action_space)
@@ -50,10 +50,8 @@ class ExposureVecEnv(VecEnv):
     def reset(self) -> Any:
         """First observations of N new episodes."""
         seeds = list(self._seeds)
-        options = self._options[0] or None
-        if any(other != self._options[0] for other in self._options):  # one photo for each environment
-            options = {"photo": [other.get("photo") for other in self._options]}
-        observations, infos = self.envs.reset(seed=seeds, options=options)
+        photos = [options.get("photo") for options in self._options]
+        observations, infos = self.envs.reset(seed=seeds, options={"photo": photos})
         self.reset_infos = [_one(infos, i) for i in range(self.num_envs)]
         self._reset_seeds()
         self._reset_options()
@@ -75,7 +73,8 @@ class ExposureVecEnv(VecEnv):
             if dones[i]:
                 last = info.pop("final_info")
                 episode = {"r": float(self._returns[i]), "l": int(self._lengths[i])}
-                info = {**last, "terminal_observation": info["final_obs"], "TimeLimit.truncated": False, "episode": episode}
+                info = {**last, "terminal_observation": info["final_obs"], "TimeLimit.truncated": False}
+                info["episode"] = episode
                 self.reset_infos[i] = {key: batched[key][i] for key in ("photo", "num_segments")}
             infos.append(info)
         self._returns[dones], self._lengths[dones] = 0, 0

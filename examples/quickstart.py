@@ -1,8 +1,8 @@
-"""Train DeepExposure II against a learning discriminator, and see in numbers and pictures what it does to photographs.
+"""Train DeepExposure II against a learning discriminator; see in numbers and pictures what it does to photographs.
 
-    python examples/quickstart.py                                  # sample photos, a few minutes on a laptop
-    python examples/quickstart.py --photos DIR --experts DIR       # your own, unpaired
-    python examples/quickstart.py --quick                          # 20 seconds, only to see it run
+python examples/quickstart.py                              # sample photos, a few minutes on a laptop
+python examples/quickstart.py --photos DIR --experts DIR   # your own, unpaired
+python examples/quickstart.py --quick                      # 20 seconds, only to see it run
 """
 
 from dataclasses import dataclass, replace
@@ -47,7 +47,7 @@ def main(options: Quickstart) -> None:
     config = replace(PRESETS["quick"], seed=options.seed)
     if options.quick:
         config = replace(config, total_timesteps=600, warm_up=5)
-        tests = {name: photos[:12] for name, photos in tests.items()}
+        tests = {name: photos[:8] for name, photos in tests.items()}
         inputs, fitting, whole = inputs[:32], fitting[:32], whole[:2]
     print(f"Training on {len(inputs)} photos and {len(experts)} experts' photos, {config.total_timesteps} exposures")
     run = train(config, inputs, experts, options.out)

@@ -1,18 +1,17 @@
 """The episode as a `gymnasium.Env`: one photo, one exposure a step, one reward at the end."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
 from exposure_env.episode import EpisodeState, is_done, observe
+from exposure_env.observations import ObsType, encode, observation_space
 from exposure_env.photos import Photo
 from exposure_env.render import storyboard_panel
 from exposure_env.task import ExposureTask, Scene
-
-ObsType = Literal["uint8", "float32", "dict"]
 
 
 class ExposureEnv(gym.Env):
@@ -57,7 +56,7 @@ class ExposureEnv(gym.Env):
         self.action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
         self.scene: Scene | None = None
         self.state = None
-        self._last: tuple[float | None, float | None] = (None, None)  # EV and reward of the last step, for the rendering
+        self._last: tuple[float | None, float | None] = (None, None)  # EV and reward of the last step, to be drawn
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts an episode on a random photo, or on `options["photo"]`: an index, a `Photo` or an image array."""
@@ -93,45 +92,14 @@ class ExposureEnv(gym.Env):
         return storyboard_panel(self.state, self.result(), *self._last, space=self.task.config.space)
 
     def result(self) -> np.ndarray:
-        """(size, size, 3) float32 in [0, 1]: the blend of the exposures so far."""
+        """(size, size, 3) float32 in [0, 1]: the blend of the exposures so far; ValueError before the first reset."""
+        if self.state is None:
+            raise ValueError("no result without an episode: call reset() first")
         return self.task.fused(self.state)[0]
 
     def _observation(self, image: np.ndarray) -> Any:
         batch = encode(observe(self.state, image, self.task.config.planes), self.obs_type)
         return {key: value[0] for key, value in batch.items()} if self.obs_type == "dict" else batch[0]
-
-
-def observation_space(task: ExposureTask, obs_type: ObsType) -> spaces.Space:
-    """The space of a task's observations.
-
-    Raises:
-        ValueError: If `obs_type` is unknown.
-    """
-    size = task.config.size
-    if obs_type == "uint8":
-        return spaces.Box(0, 255, (size, size, task.channels), np.uint8)
-    if obs_type == "float32":
-        return spaces.Box(0.0, 1.0, (size, size, task.channels), np.float32)
-    if obs_type != "dict":
-        raise ValueError(f'obs_type must be "uint8", "float32" or "dict", not {obs_type!r}')
-    images = {name: spaces.Box(0, 255, (size, size, 3), np.uint8) for name in ("photo", "segment", "local")}
-    if task.config.planes == "paper":
-        return spaces.Dict(images)
-    masks = {name: spaces.Box(0, 255, (size, size, 1), np.uint8) for name in ("mask", "done")}
-    return spaces.Dict({**images, **masks, "progress": spaces.Box(0.0, 1.0, (1,), np.float32)})
-
-
-def encode(planes: np.ndarray, obs_type: ObsType) -> np.ndarray | dict[str, np.ndarray]:
-    """Observations of the given type from (N, H, W, 9 or 12) float planes in [0, 1]."""
-    if obs_type == "float32":
-        return planes
-    if obs_type == "uint8":
-        return np.rint(planes * 255).astype(np.uint8)
-    images = encode(planes[..., :11], "uint8")
-    parts = {"photo": images[..., 0:3], "segment": images[..., 3:6], "local": images[..., 6:9]}
-    if planes.shape[-1] > 9:
-        parts |= {"mask": images[..., 9:10], "done": images[..., 10:11], "progress": planes[:, 0, 0, 11:12]}
-    return parts
 
 
 def reset_info(scene: Scene) -> dict[str, int]:
@@ -144,8 +112,8 @@ def step_info(before: EpisodeState, evs: np.ndarray, index: int) -> dict[str, An
     return {"segment": int(before.step[index]), "ev": float(evs[index])}
 
 
-def checked_action(action: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """The action as float32.
+def checked_action(action: Any, shape: tuple[int, ...], used: np.ndarray | bool = True) -> np.ndarray:
+    """The action as float32; only the entries that are used must be finite.
 
     Raises:
         ValueError: If it has another shape or is not finite.
@@ -153,6 +121,6 @@ def checked_action(action: Any, shape: tuple[int, ...]) -> np.ndarray:
     action = np.asarray(action, np.float32)
     if action.shape != shape:
         raise ValueError(f"action has shape {action.shape}, want {shape}")
-    if not np.isfinite(action).all():
+    if not np.isfinite(action).all(where=used):
         raise ValueError(f"action must be finite, not {action}")
     return action

@@ -124,7 +124,8 @@ def mask_pyramid(photos: Array, labels: Array, evs: Array, count: Array | None =
 
 def mertens(photos: Array, labels: Array, evs: Array, count: Array | None = None, *, space: Space = "linear",
             contrast: float = 1.0, saturation: float = 1.0, exposedness: float = 1.0, include_input: bool = True,
-            epsilon: float = 1e-6, levels: int | None = None, clip_input: bool = True, clip_output: bool = True) -> Array:
+            epsilon: float = 1e-6, levels: int | None = None, clip_input: bool = True,
+            clip_output: bool = True) -> Array:
     """Exposure blending EB of the globally exposed images and the photo itself (section 3, eq. 16).
 
     Blind to the segments: it does not know which of them asked for which exposure.
@@ -135,9 +136,9 @@ def mertens(photos: Array, labels: Array, evs: Array, count: Array | None = None
         evs: (N, K) exposure values in stops.
         count: (N,) integers, how many of the K exposures take part, from the first; all of them by default.
         space: See `image.expose`.
-        contrast: Exponent of the contrast weight.
-        saturation: Exponent of the saturation weight.
-        exposedness: Exponent of the well-exposedness weight (1 in the paper by Mertens et al., 0 in OpenCV's default).
+        contrast: See `mertens_weights`, like the next two.
+        saturation: Exponent.
+        exposedness: Exponent.
         include_input: Whether the photo itself is blended in, as in section 4. It always is where `count` is 0.
         epsilon: Added to every weight; 1e-12 in OpenCV, too small for stable gradients in float32.
         levels: Halvings of the pyramid; by default as many as the shorter side allows.
@@ -166,9 +167,9 @@ def mertens_masked(photos: Array, labels: Array, evs: Array, count: Array | None
         evs: (N, K) exposure values in stops; 0 for segments not yet exposed.
         count: Ignored: a segment not yet exposed shows the photo.
         space: See `image.expose`.
-        contrast: Exponent of the contrast weight.
-        saturation: Exponent of the saturation weight.
-        exposedness: Exponent of the well-exposedness weight.
+        contrast: See `mertens_weights`, like the next two.
+        saturation: Exponent.
+        exposedness: Exponent.
         include_input: Whether the photo itself competes everywhere, under a mask of 1.
         epsilon: Added to every Mertens weight before the product.
         levels: Halvings of the pyramid.

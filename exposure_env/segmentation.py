@@ -7,8 +7,6 @@ A segmenter is any function from an image, (H, W, 3) float32 and sRGB-encoded in
 
 import hashlib
 import os
-import tempfile
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from pathlib import Path
@@ -18,6 +16,7 @@ import numpy as np
 import skimage
 
 from exposure_env.image import luminance
+from exposure_env.label_files import read_labels, write_labels
 
 Segmenter = Callable[[np.ndarray], np.ndarray]
 Order = Literal["area", "luminance", "label", "random"]
@@ -184,12 +183,12 @@ def segment(
     if labels is None:
         name = _digest(repr((CACHE_FORMAT, skimage.__version__, *key[:-1])).encode())
         file = None if directory is None or callable(segmenter) else Path(directory) / f"{name}.npz"
-        labels = _read(file, image, max_segments) if file else None
+        labels = read_labels(file, image.shape[:2], max_segments) if file else None
         if labels is None:
             labels = merge_segments(function(image.copy(), **options), image, max_segments)
             labels = labels.astype(np.min_scalar_type(labels.max()))  # a quarter of the memory
             if file:
-                _write(file, labels)
+                write_labels(file, labels)
     _memory[key] = labels  # the latest from now on
     if len(_memory) > CACHE_PHOTOS:
         _memory.popitem(last=False)
@@ -244,26 +243,3 @@ def _checked_count(name: str, value: int) -> int:
 
 def _digest(content: np.ndarray | bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-def _read(file: Path, image: np.ndarray, max_segments: int) -> np.ndarray | None:
-    """The labels in a cache file, or None if there is none or it is damaged."""
-    try:
-        with file.open("rb") as stream, np.load(stream) as content:  # zip: a wrong byte fails its checksum
-            labels = _checked_labels(content["labels"], image)
-        if not np.array_equal(np.unique(labels), np.arange(min(int(labels.max()) + 1, max_segments))):
-            raise ValueError("the labels are not consecutive from 0")
-        return labels
-    except FileNotFoundError:
-        return None
-    except Exception as error:  # damage shows in many ways; none of them should stop a training run
-        warnings.warn(f"damaged cache file {file} is recomputed: {error!r}", stacklevel=3)
-        return None
-
-
-def _write(file: Path, labels: np.ndarray) -> None:
-    """Write a cache file in one step, so that no other process ever reads half of it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        np.savez_compressed(Path(folder) / file.name, labels=labels)
-        os.replace(Path(folder) / file.name, file)

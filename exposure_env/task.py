@@ -17,7 +17,7 @@ from exposure_env.fusion import resolve_fusion
 from exposure_env.image import Array, Space
 from exposure_env.photos import FolderPhotos, Photo, check_photo, thumbnail
 from exposure_env.samples import sample_photos
-from exposure_env.segmentation import segment
+from exposure_env.segmentation import SEGMENTERS, segment
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Scene(NamedTuple):
     """A photo made ready for an episode."""
 
     index: int  # position in the data set, -1 for a photo from elsewhere
-    photo: Photo
+    photo: Photo  # at thumbnail size
     image: np.ndarray  # (size, size, 3) float32 thumbnail in [0, 1]
     target: np.ndarray | None  # (size, size, 3) float32 thumbnail of the expert's version
     labels: np.ndarray  # (size, size) int32
@@ -63,7 +63,7 @@ def resolve_photos(photos: Sequence[Photo] | str | None) -> Sequence[Photo]:
     Raises:
         ValueError: If there is no photo in it.
     """
-    if photos is None or photos == "sample":
+    if photos is None or (isinstance(photos, str) and photos == "sample"):
         return sample_photos("inputs")
     photos = FolderPhotos(photos) if isinstance(photos, str) or hasattr(photos, "__fspath__") else photos
     if len(photos) == 0:
@@ -107,6 +107,8 @@ class ExposureTask:
             raise ValueError(f"unknown settings {sorted(unknown)}: there are {[f.name for f in fields(TaskConfig)]}")
         self.config = _checked(replace(PRESETS[preset], **settings))
         self.photos = resolve_photos(photos)
+        if not callable(segmenter) and segmenter not in list(SEGMENTERS):
+            raise ValueError(f"segmenter must be callable or one of {list(SEGMENTERS)}, not {segmenter!r}")
         self.segmenter = segmenter
         self.reward_model = rewards.resolve_reward(reward_model)
         self.potential = None if self.config.shaping is None else rewards.resolve_reward(self.config.shaping)
@@ -133,6 +135,8 @@ class ExposureTask:
             if fixed and index in self._scenes:
                 return self._scenes[index]
             photo = self.photos[index]
+            if not isinstance(photo, Photo):
+                raise ValueError(f"photos must hold Photo(name, image), and number {index} is a {type(photo).__name__}")
         else:
             index, fixed = -1, False
             photo = photo if isinstance(photo, Photo) else Photo("photo", photo)
@@ -141,7 +145,9 @@ class ExposureTask:
         image = self.thumbnail(photo.image, photo.name)
         target = None if photo.target is None else self.thumbnail(photo.target, f"target of {photo.name}")
         labels = segment(image, self.segmenter, max_segments=config.max_segments, order=config.order, rng=rng)
-        scene = Scene(index, photo, image, target, labels)
+        ev_map = None if photo.ev_map is None else thumbnail(photo.ev_map, config.size, config.thumbnail)
+        # Scenes are kept, so they must not hold the full-size photos: FiveK at 500 px would take 20 GB.
+        scene = Scene(index, Photo(photo.name, image, target, ev_map), image, target, labels)
         if fixed:
             self._scenes[index] = scene
         return scene

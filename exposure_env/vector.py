@@ -109,7 +109,7 @@ class ExposureVectorEnv(VectorEnv):
             raise ValueError("step() without episodes: call reset() first")
         if self.autoreset_mode is AutoresetMode.DISABLED and self._over.any():
             raise ValueError(f"episodes {np.flatnonzero(self._over)} are over: reset them with options['reset_mask']")
-        evs = self.task.exposure(checked_action(actions, (self.num_envs, 1))[:, 0])
+        evs = self.task.exposure(checked_action(actions, (self.num_envs, 1), used=~self._over[:, None])[:, 0])
         stale, before = self._over, self.state  # episodes that were over before this step only reset (NEXT_STEP)
         after = self.task.advance(before, evs)
         done = is_done(after) & ~stale

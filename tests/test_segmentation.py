@@ -389,7 +389,7 @@ def test_what_differs_is_worked_on_again():
     segment(image, counting)
     segment(changed, counting)
     segment(image.reshape(32, 128, 3), counting)
-    segment(image, counting, max_segments=1)
+    segment(image, counting, max_segments=2)
     segment(image, counting, order="luminance")  # hit: the order comes after
     assert counting.calls == 4
     assert not np.array_equal(segment(image, scale=300), segment(image, scale=30))

@@ -323,8 +323,8 @@ class TestReward:
         rewards = envs.step(np.zeros((4, 1)))[1]
         np.testing.assert_allclose(rewards, [-0.04, -0.01, -0.0025, -0.0225], rtol=1e-4)
 
-    @modes
-    def test_record_episode_statistics(self, mode):
+    @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
+    def test_record_episode_statistics_adds_up_the_rewards(self, mode):
         envs, plain = (ExposureVectorEnv(3, PHOTOS, autoreset_mode=mode) for _ in range(2))
         episodes, returns, lengths, stale = 0, np.zeros(3), np.zeros(3, int), np.zeros(3, bool)
         for recorded, out in zip(rollout(RecordEpisodeStatistics(envs), 16), rollout(plain, 16), strict=True):
@@ -338,6 +338,18 @@ class TestReward:
                 episodes += 1
             returns, lengths = np.where(terminations, 0, returns), np.where(terminations, 0, lengths)
             stale = terminations if mode is AutoresetMode.NEXT_STEP else stale
+        assert episodes >= 6
+
+    @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+    def test_record_episode_statistics_records_what_it_does_of_single_environments(self, mode):
+        ours, theirs = (rollout(RecordEpisodeStatistics(envs), 16) for envs in pair(mode))
+        episodes = 0
+        for our, their in zip(ours, theirs, strict=True):
+            assert ("episode" in our[-1]) == ("episode" in their[-1])
+            if "episode" in our[-1]:
+                for key in ("r", "l"):  # not "t", the time it took
+                    assert_same(our[-1]["episode"][key], their[-1]["episode"][key])
+                episodes += int(our[2].sum())
         assert episodes >= 6
 
 
