@@ -10,7 +10,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.discriminator import DiscriminatorTrainer
 from exposure_env.image import Array
-from exposure_env.photos import Misexpose, Photo, misexpose, thumbnail
+from exposure_env.photos import Misexpose, Photo, check_photo, misexpose, thumbnail
 from exposure_env.task import Outcome
 
 MARGIN = 9 / 8  # experts are kept this much larger than the crops that are shown
@@ -26,14 +26,15 @@ class ExpertPhotos:
         seed: Of the choice, the crops and flips, and the misexposure.
 
     Raises:
-        ValueError: If there are no photos.
+        ValueError: If there are no photos, or one isn't a photo (see `photos.check_photo`).
     """
 
     def __init__(self, photos: Sequence[Photo], size: int = 64, misexposure: Misexpose | None = None, seed: int = 0):
         if len(photos) == 0:
             raise ValueError("experts is empty: a discriminator needs photos to learn from")
         self.size, self.misexposure = size, misexposure or Misexpose((-2.5, 2.5), local=0.0)
-        self.images = np.stack([thumbnail(photo.image, round(size * MARGIN)) for photo in photos])
+        images = (check_photo(photo.image, photo.name) for photo in photos)
+        self.images = np.stack([thumbnail(image, round(size * MARGIN)) for image in images])
         self.rng = np.random.default_rng(seed)
 
     def batch(self, num: int) -> np.ndarray:
@@ -70,7 +71,7 @@ class AdversarialReward(BaseCallback):
         seed: Of the choice of images.
 
     Raises:
-        ValueError: If fractions are negative or add up to more than 1.
+        ValueError: If fractions are negative or add up to more than 1, or a number is below 1.
     """
 
     def __init__(self, trainer: DiscriminatorTrainer, experts: ExpertPhotos, *, n_critic: int = 5, batch_size: int = 8,
@@ -79,9 +80,13 @@ class AdversarialReward(BaseCallback):
         super().__init__()
         if min(pooled, misexposed) < 0 or pooled + misexposed > 1:
             raise ValueError(f"pooled and misexposed are fractions of one batch, not {pooled} and {misexposed}")
+        if min(n_critic, batch_size, pool_size) < 1:
+            raise ValueError(f"n_critic, batch_size and pool_size must be at least 1, not {n_critic}, {batch_size} and "
+                             f"{pool_size}")
         self.trainer, self.experts = trainer, experts
         self.n_critic, self.batch_size, self.warm_up = n_critic, batch_size, warm_up
-        self.num_misexposed, self.num_pooled = round(misexposed * batch_size), round(pooled * batch_size)
+        self.num_misexposed = round(misexposed * batch_size)
+        self.num_pooled = min(round(pooled * batch_size), batch_size - self.num_misexposed)  # both may round up
         self.pool_size, self.rng = pool_size, np.random.default_rng(seed)
         self.fresh: list[np.ndarray] = []
         self.pool: np.ndarray | None = None
@@ -94,9 +99,12 @@ class AdversarialReward(BaseCallback):
         return True
 
     def _on_rollout_end(self) -> None:
+        if not self.fresh:  # a short rollout of another agent, in which no episode ended
+            return
         fresh = np.concatenate(self.fresh)
         self.fresh.clear()
-        self.pool = fresh if self.pool is None else np.concatenate([self.pool, fresh])[-self.pool_size :]
+        earlier = fresh[:0] if self.pool is None else self.pool
+        self.pool = np.concatenate([earlier, fresh])[-self.pool_size :]
         self.trainer.progress(self.model._current_progress_remaining)
         for _ in range(self.n_critic if self.rollouts else max(self.warm_up, self.n_critic)):
             metrics = self.trainer.update(self.experts.batch(self.batch_size), self._fakes(fresh))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium.spaces import Box
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from agents.evaluation import play
 from agents.policy import ExposurePolicy
@@ -73,7 +73,8 @@ def save_agent(path: str | os.PathLike, policy: ExposurePolicy, task: ExposureTa
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file({name: tensor.contiguous().cpu() for name, tensor in policy.actor.state_dict().items()}, scratch, meta)
+    weights = {name: tensor.contiguous().cpu() for name, tensor in policy.actor.state_dict().items()}
+    scratch.write_bytes(save(weights, meta))  # save_file would make it readable for its owner only
     os.replace(scratch, path)
 
 
@@ -107,9 +108,11 @@ def _empty(meta: dict[str, str], path: Path) -> Agent:
     """The agent that the metadata describe, not trained."""
     try:
         settings, shape = json.loads(meta["settings"]), json.loads(meta["policy"])
+        if extra := {"transform", "shaping"} & set(settings):
+            raise ValueError(f"{sorted(extra)} belong to a training")
         task = ExposureTask(PLACEHOLDER, meta["segmenter"], **settings)
         policy = ExposurePolicy(observation_space(task, "uint8"), ACTION_SPACE, **shape)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # torch's are RuntimeErrors
         raise ValueError(f"the settings in {path} are not those of an agent: {error}") from error
     policy.set_training_mode(False)
     return Agent(policy, meta["segmenter"], settings)

@@ -28,7 +28,11 @@ Model = Annotated[Path | None, tyro.conf.arg(metavar="RUN")]
 
 @dataclass(frozen=True)
 class Train:
-    """Train DeepExposure II against a learning discriminator, on unpaired photos."""
+    """Train DeepExposure II against a learning discriminator, on unpaired photos.
+
+    Folders come before the name of the preset, settings after it:
+    exposure train --photos DIR --experts DIR quick --seed 1
+    """
 
     config: Preset = field(default_factory=lambda: PRESETS["quick"])
     photos: Path | None = None  # folder of photos to learn to retouch; the sample photos by default
@@ -90,7 +94,8 @@ class Retouch:
         for photo, target in zip(self.photos, targets, strict=True):
             if target.resolve() == photo.resolve():
                 raise ValueError(f"{photo} would be overwritten: choose another folder with -o")
-        if len(set(targets)) < len(targets):
+        names = [target.with_suffix("") if self.plans else target for target in targets]  # a plan has its photo's stem
+        if len(set(names)) < len(names):
             raise ValueError("two of the photos have one file name: retouch them into different folders")
         agent, failures = _load(self.model), []
         self.out.mkdir(parents=True, exist_ok=True)
@@ -99,7 +104,7 @@ class Retouch:
                 plan = self._retouch(agent, photo, target)
                 tqdm.write(f"{target}  {', '.join(f'{ev:+.2f}' for ev in plan.evs)} EV")
             except (ValueError, OSError) as error:
-                failures.append(f"{photo}: {error}")
+                failures.append(str(error) if str(photo) in str(error) else f"{photo}: {error}")
         for failure in failures:
             print(f"failed: {failure}", file=sys.stderr)
         return 1 if failures else 0
@@ -118,12 +123,13 @@ class Show:
     """Draw a photo's episode, step by step, as one PNG."""
 
     photo: tyro.conf.Positional[Path]  # JPEG, PNG or TIFF file
-    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("storyboard.png")
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("storyboard.png")  # PNG to write
     model: Model = None  # run folder or agent file; the shipped agent by default
 
     def run(self) -> int:
         """Writes the storyboard."""
         agent = _load(self.model)
+        self.out.parent.mkdir(parents=True, exist_ok=True)
         write_picture(self.out, episode_picture(agent, Photo(self.photo.stem, load_image(self.photo).pixels)))
         print(self.out)
         return 0
@@ -147,6 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = tyro.cli(commands, prog="exposure", description=__doc__, config=config, args=arguments)
     try:
         return command.run()
+    except KeyboardInterrupt:
+        return 130
     except (ValueError, OSError) as error:
         print(f"exposure: {error}", file=sys.stderr)
         return 2

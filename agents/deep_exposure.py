@@ -39,8 +39,8 @@ class DeepExposure(BaseAlgorithm):
             same direction with the printed equation's magnitude, |gamma - 1| gamma^(K-1-t) D; "paper_literal", the
             printed sign, which makes the policy worse (for the record).
         value_image: What stands in for the unknown final image: "next", the image after the step (section 2.5), or
-            "final", the finished image of the same episode, its other exposures held: what eq. (14) asks for, known
-            once the episode is over, and cheaper, one score for all steps of an episode.
+            "final", the finished image of the same episode, the actor's other exposures in it held: what eq. (14) asks
+            for, known once the episode is over, and cheaper, one score for all steps of an episode.
         action_noise: Added to the action while collecting; by default Ornstein-Uhlenbeck noise, theta 0.015, sigma
             0.03 (section 5.1) at dt 1. None for none.
         reset_noise: Whether the noise starts anew with each episode.
@@ -96,6 +96,10 @@ class DeepExposure(BaseAlgorithm):
             raise ValueError(f'value_image must be "next" or "final", not {value_image!r}')
         if min(n_batches, batch_size) < 1:
             raise ValueError(f"n_batches and batch_size must be at least 1, not {n_batches} and {batch_size}")
+        if not 0 <= gamma <= 1:
+            raise ValueError(f"gamma must lie in [0, 1], not {gamma}")
+        if ev_penalty < 0 or (max_slope is not None and max_slope <= 0):
+            raise ValueError(f"ev_penalty must be at least 0, max_slope above 0, not {ev_penalty} and {max_slope}")
         super().__init__(policy, _adapted(env), learning_rate, policy_kwargs, stats_window_size, tensorboard_log,
                          verbose, device, support_multi_env=True, seed=seed)
         self.n_batches, self.batch_size, self.gamma = n_batches, batch_size, gamma
@@ -106,6 +110,10 @@ class DeepExposure(BaseAlgorithm):
         self.ev_penalty, self.max_slope = ev_penalty, max_slope
         if _init_setup_model:
             self._setup_model()
+
+    @staticmethod
+    def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> Any:  # set_env() and load() pass here
+        return BaseAlgorithm._wrap_env(_adapted(env), verbose, monitor_wrapper)
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
@@ -135,13 +143,16 @@ class DeepExposure(BaseAlgorithm):
         total_timesteps, callback = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )
+        if reset_num_timesteps and self.reset_noise:  # so have the episodes been
+            self._noise = None
         callback.on_training_start(locals(), globals())
         iteration = 0
         while self.num_timesteps < total_timesteps:
             finished = self.collect_episodes(callback)
             if finished is None:  # a callback wants to stop
                 break
-            self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
+            played = min(self.num_timesteps, total_timesteps)  # beyond, a linear schedule would be negative
+            self._update_current_progress_remaining(played, total_timesteps)
             self.train(finished)
             iteration += 1
             if log_interval and iteration % log_interval == 0:
@@ -189,11 +200,13 @@ class DeepExposure(BaseAlgorithm):
         total, actions = 0.0, []
         for episodes in torch.randperm(len(state.step)).split(self.batch_size):
             loss, taken = self.actor_loss(select(state, episodes.to(self.device)))
-            (loss / transitions).backward()
+            loss.backward()  # averaged below, so that max_slope meets the slope of a single step
             total += loss.item() / transitions
             actions.append(taken)
         if not np.isfinite(total):
             raise ValueError(f"the actor's loss is {total}: the reward model has gone astray")
+        for parameter in self.policy.actor.parameters():
+            parameter.grad /= transitions
         self.policy.optimizer.step()
         self._n_updates += 1
         actions = torch.cat(actions)
@@ -215,10 +228,13 @@ class DeepExposure(BaseAlgorithm):
         with torch.no_grad():
             planes = observe(states, task.local(states), task.config.planes)
             if self.exposure_env.envs.obs_type != "float32":  # the actor sees what it saw while it played
-                planes = (planes * 255).round() / 255
+                images = planes[..., : 11 if self.exposure_env.envs.obs_type == "dict" else None]  # not the progress
+                images[:] = (images * 255).round() / 255
         actions = self.policy.actor(planes.permute(0, 3, 1, 2))[:, 0]
         evs = task.exposure(actions)
+        penalty = self.ev_penalty * evs.square().sum()
         if self.max_slope is not None:
+            evs = evs.clone()  # the score's slope is limited, not the penalty's
             evs.register_hook(lambda slope: slope.clamp(-self.max_slope, self.max_slope))
         remaining = states.num_segments - 1 - states.step  # K - 1 - t
         weights = _FACTORS[self.advantage](self.gamma) * self.gamma**remaining
@@ -229,7 +245,7 @@ class DeepExposure(BaseAlgorithm):
             weighted = weights * evs + ((1 - weights) * evs).detach()
             plans = torch.zeros_like(finished.evs).index_put((_episodes(finished), states.step), weighted)
             loss = -task.score(finished._replace(evs=plans)).sum()
-        return loss + self.ev_penalty * evs.square().sum(), actions.detach()
+        return loss + penalty, actions.detach()
 
     def dump_logs(self, iteration: int) -> None:
         """Writes the logged values, under SB3's usual names."""

@@ -21,7 +21,12 @@ def statistics(images: Tensor, contrast: str = "variance") -> Tensor:
 
     Returns:
         (N, 3) floats.
+
+    Raises:
+        ValueError: If `contrast` is neither.
     """
+    if contrast not in ("variance", "std"):
+        raise ValueError(f'contrast must be "variance" or "std", not {contrast!r}')
     images = images.clamp(0, 1)
     luminance = 0.27 * images[:, 0] + 0.67 * images[:, 1] + 0.06 * images[:, 2]
     high, low = images.amax(1), images.amin(1)

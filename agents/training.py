@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ProgressBarCallback
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.type_aliases import Schedule
 
@@ -25,31 +25,31 @@ from exposure_env.photos import Misexpose, Photo
 class TrainConfig:
     """Everything that a training run depends on, but the photos. The defaults are the `quick` preset's."""
 
-    total_timesteps: int = 20_000  # exposures to try; a photo of six segments takes six
-    seed: int = 0
+    total_timesteps: int = 16_000  # exposures to try; a photo of six segments takes six
+    seed: int = 0  # same seed, same weights
     device: str = "auto"  # "cpu", "cuda", or "auto"
 
     # The task; see exposure_env.task.TaskConfig
-    task_preset: Literal["recommended", "paper"] = "recommended"
-    max_segments: int = 6
+    task_preset: Literal["recommended", "paper"] = "recommended"  # see exposure_env.task.PRESETS
+    max_segments: int = 6  # of one photo
     num_envs: int = 32  # photos retouched at once
 
     # The actor
-    learning_rate: float = 1e-4
-    learning_rate_decay: float = 0.1  # exponential, to this fraction of the start
+    learning_rate: float = 2e-4  # of the actor, at the start
+    learning_rate_decay: float = 0.05  # exponential, to this fraction of the start
     n_batches: int = 8  # mini-batches that one update is accumulated over
     batch_size: int = 4  # episodes in a mini-batch
-    gamma: float = 0.99
+    gamma: float = 0.99  # discount factor
     advantage: Literal["potential", "paper_abs", "paper_literal"] = "potential"
     value_image: Literal["final", "next"] = "final"
     reset_noise: bool = True  # whether exploration noise starts anew with each photo
-    ev_penalty: float = 0.3
+    ev_penalty: float = 1.2  # pull towards small exposures [score/stop^2]: shyer, but less often wrong
     width: int = 16  # channels of the first convolution, of all networks
     halvings: int = 1  # times the 64 px planes are halved before the networks look at them
 
     # The discriminator
-    discriminator_learning_rate: float = 5e-4
-    discriminator_learning_rate_decay: float = 0.1
+    discriminator_learning_rate: float = 5e-4  # at the start
+    discriminator_learning_rate_decay: float = 0.05  # exponential, to this fraction of the start
     discriminator_batch_size: int = 32
     n_critic: int = 5  # discriminator steps per update of the actor
     warm_up: int = 30  # discriminator steps before the first
@@ -96,8 +96,12 @@ def build(
     Raises:
         ValueError: If there are no photos or experts, or a setting makes no sense.
     """
+    for name, least in {"total_timesteps": 1, "seed": 0, "width": 1, "halvings": 0, "n_critic": 1, "warm_up": 0,
+                        "discriminator_batch_size": 1}.items():
+        if getattr(config, name) < least:
+            raise ValueError(f"{name} must be at least {least}, not {getattr(config, name)}")
     torch.manual_seed(config.seed)
-    device = "cuda" if config.device == "auto" and torch.cuda.is_available() else config.device.replace("auto", "cpu")
+    device = _device(config.device)
     reward = DiscriminatorReward(width=config.width, halvings=config.halvings, contrast=config.contrast, device=device)
     env = ExposureVecEnv(None, config.num_envs, photos=photos, reward_model=reward, preset=config.task_preset,
                          max_segments=config.max_segments)
@@ -119,6 +123,16 @@ def build(
         policy_kwargs={"width": config.width, "halvings": config.halvings},
     )
     return model, game
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:  # the latter where torch was built without CUDA
+        raise ValueError(f'device must be "auto", "cpu" or a GPU like "cuda", not {name!r}: {error}') from error
+    return name
 
 
 def decay(start: float, fraction: float) -> Schedule:
@@ -151,15 +165,18 @@ def train(config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
     model.set_logger(configure(str(folder), ["csv", "tensorboard"]))
-    interrupted = False
+    interrupted, bar = False, [ProgressBarCallback()] if progress_bar else []
     try:
-        model.learn(config.total_timesteps, CallbackList([game, Diagnostics(game), *callbacks]),
-                    progress_bar=progress_bar)
+        model.learn(config.total_timesteps, CallbackList([game, Diagnostics(game), *callbacks, *bar]))
     except KeyboardInterrupt:
         interrupted = True
     finally:  # also when the game blew up: the agent as it was, and the curves that show why
+        for callback in bar:  # SB3 leaves it open, drawing over what is printed next
+            if hasattr(callback, "pbar"):
+                callback.pbar.close()
         save_agent(folder / FILE_NAME, model.policy, model.exposure_env.task)
         model.logger.close()
-        if model.num_timesteps:
-            figure_of_curves(read_csv((folder / "progress.csv").read_text())).savefig(folder / "curves.png", dpi=110)
+        log = read_csv((folder / "progress.csv").read_text())
+        if log:  # empty where it ended before the first update
+            figure_of_curves(log).savefig(folder / "curves.png", dpi=110)
     return Run(model, folder, interrupted)

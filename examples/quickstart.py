@@ -1,10 +1,13 @@
 """Train DeepExposure II against a learning discriminator; see in numbers and pictures what it does to photographs.
 
+After the installation that the README tells:
+
 python examples/quickstart.py                              # sample photos, a few minutes on a laptop
 python examples/quickstart.py --photos DIR --experts DIR   # your own, unpaired
 python examples/quickstart.py --quick                      # 20 seconds, only to see it run
 """
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +27,7 @@ class Quickstart:
 
     photos: Path | None = None  # folder of photos to learn to retouch
     experts: Path | None = None  # folder of good photos; every fifth is kept for the test
-    out: Path = Path("runs/quickstart")
+    out: Path | None = None  # run folder; runs/quickstart-<time> by default
     seed: int = 0
     quick: bool = False  # end in 20 seconds
 
@@ -50,11 +53,11 @@ def main(options: Quickstart) -> None:
         tests = {name: photos[:8] for name, photos in tests.items()}
         inputs, fitting, whole = inputs[:32], fitting[:32], whole[:2]
     print(f"Training on {len(inputs)} photos and {len(experts)} experts' photos, {config.total_timesteps} exposures")
-    run = train(config, inputs, experts, options.out)
+    run = train(config, inputs, experts, options.out or Path("runs") / time.strftime("quickstart-%Y%m%d-%H%M%S"))
     agent = load_agent(run.folder)
 
     for name, photos in tests.items():
-        print(f"\n{len(photos)} {name}")
+        print(f"\n{name}, {len(photos)} photos" + (" (--quick is too short to learn)" if options.quick else ""))
         print(format_table(compare(contestants(agent.policy, agent.task(fitting), experts), agent.task(photos))))
 
     for photo in whole:

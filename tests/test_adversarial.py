@@ -1,0 +1,367 @@
+import csv
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback, ConvertCallback
+from stable_baselines3.common.logger import configure
+
+from agents.adversarial import AdversarialReward, ExpertPhotos, mirrored
+from agents.deep_exposure import DeepExposure
+from agents.diagnostics import SHIFTS, Diagnostics, ev_response, figure_of_curves, read_csv
+from agents.discriminator import DiscriminatorReward, DiscriminatorTrainer
+from agents.vec_env import ExposureVecEnv
+from exposure_env.image import expose
+from exposure_env.photos import Misexpose, Photo
+from exposure_env.samples import sample_photos
+
+SIZE = 16
+PHOTOS, EXPERTS = sample_photos("inputs", 6), sample_photos("experts", 6)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+def flat(value):
+    return Photo("grey", np.full((40, 40, 3), value, np.float32))
+
+
+def experts(photos=EXPERTS, **options):
+    return ExpertPhotos(photos, SIZE, **options)
+
+
+class Recorder(DiscriminatorTrainer):
+    """The trainer, which also notes what it was shown."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.real, self.fake, self.rates = [], [], []
+
+    def update(self, real, fake):
+        self.real.append(real)
+        self.fake.append(fake)
+        self.rates.append(self.optimizer.param_groups[0]["lr"])
+        return super().update(real, fake)
+
+
+def steps(trainer):
+    """Optimizer steps taken so far."""
+    state = trainer.optimizer.state
+    return int(next(iter(state.values()))["step"]) if state else 0
+
+
+class Steps(BaseCallback):
+    """Notes the discriminator's steps when a rollout begins, hence after the one before."""
+
+    def __init__(self, trainer):
+        super().__init__()
+        self.trainer, self.counts = trainer, []
+
+    def _on_rollout_start(self):
+        self.counts.append(steps(self.trainer))
+
+    def _on_training_end(self):
+        self.counts.append(steps(self.trainer))
+
+    def _on_step(self):
+        return True
+
+
+def game(photos=PHOTOS, source=None, trainer_options=None, max_segments=2, **options):
+    """An environment whose reward learns, its trainer, and the callback that teaches it."""
+    judge = DiscriminatorReward(size=SIZE, width=4)
+    keys = ("reward_image", "segmenter", "num_envs")
+    settings = {key: options.pop(key) for key in keys if key in options}
+    env = ExposureVecEnv(photos=photos, reward_model=judge, size=SIZE, max_segments=max_segments,
+                         **{"num_envs": 4, **settings})  # fmt: skip
+    trainer = Recorder(judge, **(trainer_options or {}))
+    return env, trainer, AdversarialReward(trainer, source or experts(), **{"warm_up": 3, "n_critic": 2, **options})
+
+
+def agent(env, **options):
+    options = {"n_batches": 2, "batch_size": 4, "learning_rate": 1e-3, "seed": 0, "device": "cpu", **options}
+    return DeepExposure("CnnPolicy", env, policy_kwargs={"width": 4}, **options)
+
+
+class TestExpertPhotos:
+    def test_batches_are_crops_of_the_photos_half_of_them_mirrored(self):
+        # Thumbnails of 18 px whose red channel tells the column and whose green the row: 3 x 3 crops of 16 px.
+        rows, columns = np.indices((18, 18), np.float32) / 18
+        photo = Photo("ramp", np.stack([columns, rows, np.full_like(rows, 0.5)], axis=-1))
+        batch = experts([photo]).batch(1000)
+        assert batch.shape == (1000, SIZE, SIZE, 3) and batch.dtype == np.float32
+        flipped = batch[:, 0, 0, 0] > batch[:, 0, -1, 0]
+        assert 440 < flipped.sum() < 560
+        upright = np.where(flipped[:, None, None, None], batch[:, :, ::-1], batch)
+        corners = np.rint(upright[:, 0, 0, :2] * 18).astype(int)[:, ::-1]  # row, column
+        for image, (y, x) in zip(upright, corners, strict=True):
+            np.testing.assert_array_equal(image, photo.image[y : y + SIZE, x : x + SIZE])
+        seen, counts = np.unique(corners, axis=0, return_counts=True)
+        assert seen.tolist() == [[y, x] for y in range(3) for x in range(3)] and counts.min() > 70
+
+    def test_all_photos_are_shown(self):
+        values = [0.1, 0.3, 0.5, 0.9]
+        shown = experts([flat(value) for value in values]).batch(200)[:, 0, 0, 0].round(4)
+        found, counts = np.unique(shown, return_counts=True)
+        np.testing.assert_allclose(found, values, atol=1e-6)
+        assert counts.min() > 25
+
+    def test_misexposed_ones_are_the_photos_at_other_exposures(self):
+        photo = flat(0.4)
+        spoilt = experts([photo], misexposure=Misexpose((1.0, 1.0), local=0.0)).misexposed(8)
+        assert spoilt.shape == (8, SIZE, SIZE, 3) and spoilt.dtype == np.float32
+        np.testing.assert_allclose(spoilt, expose(photo.image[:SIZE, :SIZE], 1.0)[None].repeat(8, 0), atol=0.5 / 255)
+        by_default = experts([photo]).misexposed(200)[:, 0, 0, 0]
+        low, high = (float(expose(np.array([[[0.4]]]), ev)[0, 0, 0]) for ev in (-2.5, 2.5))
+        assert low - 0.003 < by_default.min() < 0.2 and 0.8 < by_default.max() <= min(high, 1)
+        assert len(np.unique(by_default)) > 50 and 70 < (by_default < 0.4).sum() < 130
+
+    def test_same_seed_same_batches(self):
+        one, other, third = (experts(seed=seed) for seed in (1, 1, 2))
+        for make in ("batch", "misexposed", "batch"):
+            ours, theirs, different = (getattr(source, make)(6) for source in (one, other, third))
+            np.testing.assert_array_equal(ours, theirs)
+            assert (ours != different).any()
+
+    def test_none_is_an_empty_batch(self):
+        assert experts().batch(0).shape == experts().misexposed(0).shape == (0, SIZE, SIZE, 3)
+
+    def test_no_photos_are_an_error(self):
+        with pytest.raises(ValueError, match="experts is empty"):
+            experts([])
+
+    def test_photos_of_integers_are_read_as_the_environment_reads_them(self):
+        photo = Photo("grey", np.full((40, 40, 3), 51, np.uint8))
+        np.testing.assert_allclose(experts([photo]).batch(2), 0.2, atol=1e-6)
+
+    def test_mirrored(self):
+        images = np.random.default_rng(0).random((400, 2, 3, 3)).astype(np.float32)
+        turned = mirrored(images, np.random.default_rng(1))
+        flipped = (turned != images).any((1, 2, 3))
+        assert 160 < flipped.sum() < 240
+        np.testing.assert_array_equal(turned[flipped], images[flipped][:, :, ::-1])
+
+
+class TestGame:
+    def test_warm_up_after_the_first_rollout_and_n_critic_after_the_others(self):
+        env, trainer, callback = game(warm_up=7, n_critic=3, num_envs=8)
+        counts = Steps(trainer)
+        model = agent(env, n_batches=1, batch_size=8)
+        model.learn(40, [callback, counts])
+        rollouts = len(counts.counts) - 1
+        assert rollouts >= 3 and model._n_updates == rollouts
+        assert counts.counts == [0, *(7 + 3 * i for i in range(rollouts))]
+
+    def test_warm_up_comes_before_the_first_update_and_is_no_less_than_n_critic(self):
+        env, trainer, callback = game(warm_up=0, n_critic=4)
+        model = agent(env)
+        actor = [parameter.clone() for parameter in model.policy.parameters()]
+
+        class Order(BaseCallback):
+            def _on_step(self):
+                return steps(trainer) == 0
+
+            def _on_rollout_end(self):
+                assert steps(trainer) == 4
+                self.unchanged = all((a == b).all() for a, b in zip(actor, model.policy.parameters(), strict=True))
+
+        order = Order()
+        model.learn(1, [callback, order])
+        assert order.unchanged and model._n_updates == 1
+        assert any((a != b).any() for a, b in zip(actor, model.policy.parameters(), strict=True))
+
+    def test_reward_is_the_network_that_learns(self):
+        env, trainer, callback = game()
+        image = EXPERTS[0].image[None, :SIZE, :SIZE].copy()
+        before = env.task.reward_model(image)
+        agent(env).learn(20, callback)
+        assert env.task.reward_model.network is trainer.network and env.task.reward_model(image) != before
+
+    def test_fakes_are_fresh_pooled_and_misexposed(self):
+        source = ExpertPhotos([flat(0.4)], SIZE, Misexpose((1.0, 1.0), local=0.0))
+        _, _, callback = game(source=source, batch_size=8, pooled=0.25, misexposed=0.5)
+        callback.pool = np.full((5, SIZE, SIZE, 3), 0.75, np.float32)
+        fakes = callback._fakes(np.full((3, SIZE, SIZE, 3), 0.25, np.float32))
+        expected = float(expose(np.array([[[0.4]]]), 1.0)[0, 0, 0])
+        assert fakes.shape == (8, SIZE, SIZE, 3) and fakes.dtype == np.float32
+        np.testing.assert_allclose(np.sort(fakes[:, 0, 0, 0]), [0.25] * 2 + [expected] * 4 + [0.75] * 2, atol=0.003)
+
+    @pytest.mark.parametrize("reward_image", ["fused", "local", "both"])
+    def test_fakes_are_the_images_of_the_kind_that_is_rewarded(self, reward_image):
+        def halves(image):
+            return np.arange(SIZE)[:, None] * 2 // SIZE * np.ones((1, SIZE), int)
+
+        env, trainer, callback = game([flat(0.3), flat(0.5)], reward_image=reward_image, segmenter=halves, pooled=0.0,
+                                      warm_up=20)  # fmt: skip
+        shown = {"local": [], "fused": []}
+
+        def note(local, other):
+            if env.finished is not None:
+                shown["local"] += list(env.task.local(env.finished.state))
+                shown["fused"] += list(env.finished.image)
+            return True
+
+        agent(env, n_batches=1).learn(1, [callback, ConvertCallback(note)])
+        local, fused = (np.stack(shown[kind]) for kind in ("local", "fused"))
+        assert np.abs(local - fused).max(axis=(1, 2, 3)).min() > 1e-4  # they can be told apart
+
+        def found(fake, images):
+            return any((fake == image).all() or (fake == image[:, ::-1]).all() for image in images)
+
+        fakes = np.concatenate(trainer.fake)
+        kinds = [(found(fake, local), found(fake, fused)) for fake in fakes]
+        expected = {"local": {(True, False)}, "fused": {(False, True)}, "both": {(True, False), (False, True)}}
+        assert set(kinds) == expected[reward_image]
+
+    def test_the_pool_is_bounded_and_holds_the_latest(self):
+        env, trainer, callback = game(pool_size=10, num_envs=8, max_segments=1)
+        latest = []
+
+        def note(local, other):
+            latest.extend(env.finished.image)
+            return True
+
+        sizes = []
+        for _ in range(3):
+            agent(env, n_batches=2, batch_size=8).learn(16, [callback, ConvertCallback(note)])
+            sizes.append(len(callback.pool))
+        np.testing.assert_array_equal(callback.pool, latest[-10:])
+        assert sizes == [10, 10, 10]
+
+    def test_real_images_are_experts(self):
+        env, trainer, callback = game(source=experts([flat(0.3), flat(0.6)]), batch_size=5)
+        agent(env).learn(20, callback)
+        real = np.concatenate(trainer.real)
+        assert {len(batch) for batch in trainer.real} == {5} and np.unique(real.round(4)).tolist() == pytest.approx(
+            [0.3, 0.6], abs=1e-4
+        )
+
+    def test_learning_rate_decays_with_the_progress(self):
+        env, trainer, callback = game([flat(0.3)], trainer_options={"learning_rate": lambda left: 1e-3 * left},
+                                      max_segments=1, warm_up=1, n_critic=1)  # fmt: skip
+        agent(env).learn(32, callback)
+        assert len(trainer.rates) == 4 and trainer.rates[0] == pytest.approx(1e-3)
+        assert trainer.rates == sorted(trainer.rates, reverse=True) and trainer.rates[-1] < 0.5e-3
+
+    def test_logs_the_last_step(self, tmp_path):
+        env, trainer, callback = game()
+        model = agent(env)
+        model.set_logger(configure(str(tmp_path), ["csv"]))
+        model.learn(20, callback)
+        log = read_csv((tmp_path / "progress.csv").read_text())
+        for name in ("loss", "real", "fake", "slope", "penalty"):
+            assert np.isfinite(log[f"discriminator/{name}"]).all()
+
+    @pytest.mark.parametrize("fractions", [(0.6, 0.5), (-0.1, 0.5), (0.5, -0.1), (1.1, 0.0)])
+    def test_fractions_that_make_no_sense(self, fractions):
+        with pytest.raises(ValueError, match=f"fractions.*{fractions[0]} and {fractions[1]}"):
+            game(pooled=fractions[0], misexposed=fractions[1])
+
+    @pytest.mark.parametrize("numbers", [{"n_critic": 0}, {"batch_size": 0}, {"pool_size": 0}], ids=str)
+    def test_numbers_that_make_no_sense(self, numbers):
+        with pytest.raises(ValueError, match=f"{next(iter(numbers))}.*at least 1.*0"):
+            game(**numbers)
+
+    @pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 7])
+    @pytest.mark.parametrize("pooled, misexposed", [(0.5, 0.5), (0.0, 1.0), (1.0, 0.0), (0.3, 0.3)])
+    def test_parts_always_add_up_to_the_batch(self, batch_size, pooled, misexposed):
+        _, _, callback = game(batch_size=batch_size, pooled=pooled, misexposed=misexposed)
+        callback.pool = np.zeros((4, SIZE, SIZE, 3), np.float32)
+        assert len(callback._fakes(callback.pool)) == batch_size
+
+    def test_same_seed_same_discriminator(self):
+        trained = []
+        for seed in (0, 0, 1):
+            torch.manual_seed(3)
+            env, trainer, callback = game(source=experts(seed=seed), seed=seed, misexposed=0.25)
+            agent(env).learn(30, callback)
+            trained.append(torch.nn.utils.parameters_to_vector(trainer.network.parameters()).detach())
+        assert (trained[0] == trained[1]).all() and (trained[0] != trained[2]).any()
+
+    def test_ppo_plays_it_too(self):
+        env, trainer, callback = game(warm_up=5, n_critic=2, num_envs=4)
+        # SB3's own network wants images of 36 px or more, so PPO looks at plain numbers.
+        model = PPO("MlpPolicy", env, n_steps=8, batch_size=32, n_epochs=1, policy_kwargs={"net_arch": [8]},
+                    device="cpu")  # fmt: skip
+        model.learn(96, callback)
+        assert steps(trainer) == 5 + 2 + 2
+
+    def test_a_rollout_in_which_no_episode_ends_is_left_out(self):
+        env, trainer, callback = game(segmenter=lambda image: np.arange(SIZE)[:, None] // 2 * np.ones((1, SIZE), int),
+                                      max_segments=8, warm_up=3, n_critic=2)  # fmt: skip
+        model = PPO("MlpPolicy", env, n_steps=4, batch_size=16, n_epochs=1, policy_kwargs={"net_arch": [8]},
+                    device="cpu")  # fmt: skip
+        counts = Steps(trainer)
+        model.learn(64, [callback, counts])  # episodes of eight steps end in every other rollout
+        assert counts.counts == [0, 0, 3, 3, 5]
+
+
+class NearTo:
+    """Minus the squared distance from the mean value of a good photo."""
+
+    differentiable = True
+
+    def __init__(self, mean):
+        self.mean = mean
+
+    def __call__(self, images, **context):
+        return -((images.mean((1, 2, 3)) - self.mean) ** 2)
+
+
+class TestDiagnostics:
+    def test_response_peaks_where_the_reward_does(self):
+        good = np.full((3, SIZE, SIZE, 3), 0.4, np.float32)
+        response = ev_response(NearTo(0.4), good)
+        assert response.shape == (len(SHIFTS),) and response[SHIFTS.index(0.0)] == pytest.approx(0, abs=1e-9)
+        assert SHIFTS[int(response.argmax())] == 0 and (np.delete(response, SHIFTS.index(0.0)) < -1e-4).all()
+        brighter = float(expose(good[:1], 1.0)[0, 0, 0, 0])
+        assert SHIFTS[int(ev_response(NearTo(brighter), good).argmax())] == 1
+
+    def test_response_is_of_clipped_images_and_of_the_shifts_asked_for(self):
+        white = np.ones((2, SIZE, SIZE, 3), np.float32)
+        assert ev_response(NearTo(0.0), white, [0.0, 1.0]).tolist() == [-1, -1]
+
+    def test_logged_relative_to_no_shift_and_drawn(self, tmp_path):
+        env, trainer, callback = game()
+        model = agent(env)
+        model.set_logger(configure(str(tmp_path), ["csv"]))
+        model.learn(30, [callback, Diagnostics(callback, every=1)])
+        text = (tmp_path / "progress.csv").read_text()
+        log = read_csv(text)
+        rows = list(csv.reader(text.splitlines()))
+        assert set(log) == set(rows[0]) and {len(column) for column in log.values()} == {len(rows) - 1}
+        assert (log["response/+0.0"] == 0).all() and (log["response/+1.0"] != 0).all()
+        last = float(rows[-1][rows[0].index("time/total_timesteps")])
+        assert last == log["time/total_timesteps"][-1] == model.num_timesteps
+
+        figure = figure_of_curves(log)
+        panels = figure.get_axes()
+        assert len(panels) == 4
+        np.testing.assert_array_equal(panels[0].lines[0].get_ydata(), log["discriminator/real"])
+        np.testing.assert_array_equal(panels[1].lines[0].get_ydata(), log["rollout/ep_rew_mean"])
+        np.testing.assert_array_equal(panels[1].lines[0].get_xdata(), log["time/total_timesteps"])
+        assert len(panels[3].lines) == len(SHIFTS)  # one for each but 0, and the axis
+        figure.savefig(tmp_path / "curves.png")
+        assert (tmp_path / "curves.png").stat().st_size > 10_000
+
+    def test_looks_only_now_and_then(self):
+        env, _, callback = game()
+        looks = Diagnostics(callback, every=100)
+        model = agent(env, n_batches=1)
+        model.learn(1, [callback, looks])
+        first = looks.response
+        model.learn(20, [callback, looks], reset_num_timesteps=False)
+        assert looks.rollouts > 1 and looks.response is first
+
+    def test_empty_cells_are_nan(self):
+        log = read_csv("a,b\n1,2.5\n3,\n")
+        np.testing.assert_array_equal(log["a"], [1, 3])
+        np.testing.assert_array_equal(log["b"], [2.5, np.nan])
+        assert read_csv("") == {}

@@ -1,0 +1,211 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from agents.discriminator import DiscriminatorReward, DiscriminatorTrainer
+from agents.vec_env import ExposureVecEnv
+from exposure_env.photos import Photo
+
+SIZE = 8
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+class Linear(nn.Module):
+    """Scores <w, image> + offset with a w of known length: the slope is that length everywhere."""
+
+    def __init__(self, slope, offset=0.0):
+        super().__init__()
+        direction = torch.randn(SIZE * SIZE * 3, generator=torch.Generator().manual_seed(1))
+        self.weight = nn.Parameter(slope * direction / direction.norm())
+        self.offset = nn.Parameter(torch.tensor(offset))
+
+    def forward(self, images):
+        return images.flatten(1) @ self.weight + self.offset
+
+
+def images(num=4, low=0.0, high=1.0, seed=0, size=SIZE):
+    return np.random.default_rng(seed).uniform(low, high, (num, size, size, 3)).astype(np.float32)
+
+
+def reward(size=16, width=4, **settings):
+    return DiscriminatorReward(size=size, width=width, **settings)
+
+
+class TestPenalty:
+    @pytest.mark.parametrize("slope, two_sided, one_sided", [(0.5, 0.25, 0), (1, 0, 0), (2, 1, 1), (4, 9, 9)])
+    def test_of_a_linear_critic(self, slope, two_sided, one_sided):
+        real, fake = torch.from_numpy(images(seed=1)), torch.from_numpy(images(seed=2))
+        for sided, expected in ((False, two_sided), (True, one_sided)):
+            trainer = DiscriminatorTrainer(DiscriminatorReward(Linear(slope)), one_sided=sided)
+            penalty, mean_slope = trainer.penalty(real, fake)
+            assert penalty.item() == pytest.approx(expected, abs=1e-5)
+            assert mean_slope.item() == pytest.approx(slope, abs=1e-6)
+
+    def test_lies_between_real_and_fake(self):
+        class Square(nn.Module):  # score |x|^2 / 2: the slope is the length of x, so it tells where x is
+            def __init__(self):
+                super().__init__()
+                self.scale = nn.Parameter(torch.tensor(0.5))
+
+            def forward(self, images):
+                return self.scale * images.square().sum((1, 2, 3))
+
+        trainer = DiscriminatorTrainer(DiscriminatorReward(Square()))
+        length = np.sqrt(SIZE * SIZE * 3)
+        slopes = []
+        for _ in range(50):
+            _, slope = trainer.penalty(torch.ones(1, SIZE, SIZE, 3), torch.full((1, SIZE, SIZE, 3), 0.5))
+            slopes.append(slope.item() / length)
+        assert 0.5 <= min(slopes) < 0.6 and 0.9 < max(slopes) <= 1 + 1e-6
+        _, slope = trainer.penalty(torch.ones(1, SIZE, SIZE, 3), torch.ones(1, SIZE, SIZE, 3))
+        assert slope.item() == pytest.approx(length, rel=1e-6)
+
+    def test_reported_with_its_weight_and_pushes_the_slope_to_one(self):
+        network = Linear(2.0)
+        trainer = DiscriminatorTrainer(DiscriminatorReward(network), gradient_penalty=3.0, drift=0, learning_rate=1e-2)
+        same = images()
+        metrics = trainer.update(same, same)
+        assert metrics["penalty"] == pytest.approx(3.0, abs=1e-4) and metrics["slope"] == pytest.approx(2, abs=1e-5)
+        for _ in range(300):  # real and fake are the same, so only the penalty acts
+            trainer.update(same, same)
+        assert network.weight.norm().item() == pytest.approx(1, abs=0.02)
+
+    def test_one_sided_leaves_a_gentle_slope_alone(self):
+        for one_sided in (True, False):
+            network = Linear(0.5)
+            trainer = DiscriminatorTrainer(DiscriminatorReward(network), one_sided=one_sided)
+            trainer.penalty(torch.from_numpy(images(seed=1)), torch.from_numpy(images(seed=2)))[0].backward()
+            # d (|w| - 1)^2 / dw = 2 (|w| - 1) w / |w| = -2 w at |w| = 1/2
+            expected = torch.zeros(192) if one_sided else -2 * network.weight.detach()
+            np.testing.assert_allclose(network.weight.grad, expected, atol=1e-5)
+
+
+class TestUpdate:
+    def test_loss_is_fake_minus_real(self):
+        network = Linear(1.5, offset=0.25)
+        real, fake = images(seed=1), images(seed=2)
+        score_real, score_fake = (network(torch.from_numpy(x)).mean().item() for x in (real, fake))
+        metrics = DiscriminatorTrainer(DiscriminatorReward(network)).update(real, fake)
+        assert set(metrics) == {"loss", "real", "fake", "slope", "penalty"}
+        assert metrics["real"] == pytest.approx(score_real, abs=1e-6)
+        assert metrics["fake"] == pytest.approx(score_fake, abs=1e-6)
+        assert metrics["loss"] == pytest.approx(score_fake - score_real, abs=1e-6)
+        assert metrics["penalty"] == pytest.approx(10 * 0.5**2, abs=1e-4)
+
+    def test_real_scores_rise_above_fake_ones(self):
+        judge = reward()
+        trainer = DiscriminatorTrainer(judge, learning_rate=1e-3)
+        for step in range(60):
+            metrics = trainer.update(images(8, 0.4, 0.8, 2 * step, 16), images(8, 0.0, 0.3, 2 * step + 1, 16))
+        unseen_real, unseen_fake = judge(images(8, 0.4, 0.8, 998, 16)), judge(images(8, 0.0, 0.3, 999, 16))
+        assert unseen_real.min() > unseen_fake.max() and metrics["loss"] < 0
+
+    def test_drift_brings_the_offset_of_real_scores_to_zero(self):
+        offsets = {}
+        for drift in (0.0, 1.0):
+            network = Linear(1.0, offset=1.0)
+            trainer = DiscriminatorTrainer(DiscriminatorReward(network), drift=drift, learning_rate=1e-2)
+            black = np.zeros((4, SIZE, SIZE, 3), np.float32)  # its score is the offset
+            for _ in range(300):
+                trainer.update(black, black)
+            offsets[drift] = network.offset.item()
+        assert offsets[0.0] == 1 and abs(offsets[1.0]) < 0.02
+
+    def test_arrays_and_tensors_alike(self):
+        real, fake = images(seed=1, size=16), images(seed=2, size=16)
+        metrics = []
+        for kind in (np.asarray, torch.as_tensor):
+            torch.manual_seed(3)
+            metrics.append(DiscriminatorTrainer(reward()).update(kind(real), kind(fake)))
+        assert metrics[0] == metrics[1]
+
+    def test_same_seed_same_weights_and_another_seed_other_weights(self):
+        weights = {}
+        for run, seed in (("one", 0), ("other", 0), ("third", 1)):
+            torch.manual_seed(7)
+            judge = reward()
+            trainer = DiscriminatorTrainer(judge, seed=seed, learning_rate=1e-3)
+            for step in range(3):
+                trainer.update(images(seed=step, size=16), images(seed=step + 9, size=16))
+            weights[run] = torch.nn.utils.parameters_to_vector(judge.network.parameters()).detach()
+        np.testing.assert_array_equal(weights["one"], weights["other"])
+        assert (weights["one"] != weights["third"]).any()
+
+    def test_no_gradient_reaches_the_images(self):
+        fake = torch.from_numpy(images(seed=1, size=16)).requires_grad_(True)
+        DiscriminatorTrainer(reward()).update(images(size=16), fake)
+        assert fake.grad is None
+
+    @pytest.mark.parametrize("other", [(3, 16, 16, 3), (4, 8, 8, 3)])
+    def test_different_shapes_are_an_error(self, other):
+        with pytest.raises(ValueError, match=r"real.*fake.*\(4, 16, 16, 3\)"):
+            DiscriminatorTrainer(reward()).update(images(size=16), np.zeros(other, np.float32))
+
+    def test_a_loss_that_is_not_finite_is_an_error_before_the_weights_are_touched(self):
+        judge = reward()
+        before = [parameter.clone() for parameter in judge.network.parameters()]
+        with pytest.raises(ValueError, match="loss is nan"):
+            DiscriminatorTrainer(judge).update(images(size=16), np.full((4, 16, 16, 3), np.nan, np.float32))
+        assert all((a == b).all() for a, b in zip(before, judge.network.parameters(), strict=True))
+
+    @pytest.mark.parametrize("weights", [{"gradient_penalty": -1.0}, {"drift": -0.5}])
+    def test_negative_weights_are_an_error(self, weights):
+        with pytest.raises(ValueError, match=f"negative.*{next(iter(weights.values()))}"):
+            DiscriminatorTrainer(reward(), **weights)
+
+    def test_learning_rate_follows_its_schedule(self):
+        trainer = DiscriminatorTrainer(reward(), learning_rate=lambda remaining: 0.1 * remaining)
+        rates = []
+        for remaining in (1.0, 0.5, 0.25):
+            trainer.progress(remaining)
+            rates.append(trainer.optimizer.param_groups[0]["lr"])
+        assert rates == pytest.approx([0.1, 0.05, 0.025])
+        assert trainer.optimizer.param_groups[0]["betas"] == (0.5, 0.9)
+
+
+class TestReward:
+    @pytest.mark.parametrize("num", [1, 300])  # 300 images go through the network in two pieces
+    def test_same_scores_for_numpy_and_torch(self, num):
+        judge, batch = reward(), images(num, size=16)
+        scores = judge(batch)
+        assert type(scores) is np.ndarray and scores.shape == (num,) and scores.dtype == np.float32
+        tensor = judge(torch.from_numpy(batch))
+        assert isinstance(tensor, torch.Tensor)
+        np.testing.assert_allclose(scores, tensor.detach(), atol=1e-6)
+
+    def test_gradient_agrees_with_a_finite_difference(self):
+        judge = reward()
+        judge.network.double()
+        batch = torch.from_numpy(images(1, 0.2, 0.8, size=16)).double().requires_grad_(True)
+        judge(batch).sum().backward()
+        shift = torch.zeros_like(batch)
+        shift[0, 5, 6, 1] = 1e-6
+        with torch.no_grad():
+            difference = (judge(batch + shift) - judge(batch - shift)).item() / 2e-6
+        assert judge.differentiable and batch.grad[0, 5, 6, 1].item() == pytest.approx(difference, rel=1e-5)
+
+    def test_is_the_reward_of_an_environment(self):
+        judge = reward()
+        photo = Photo("grey", images(1, 0.2, 0.4, size=16)[0])
+        env = ExposureVecEnv(num_envs=2, photos=[photo], size=16, reward_model=judge, max_segments=1)
+        env.reset()
+        _, rewards, dones, _ = env.step(np.array([[0.0], [0.5]], np.float32))
+        finished = env.finished.image
+        assert dones.all() and rewards[0] == pytest.approx(0, abs=1e-6) and rewards[1] != 0
+        np.testing.assert_allclose(rewards, judge(finished) - judge(photo.image[None]), atol=1e-6)
+
+    def test_has_the_network_it_was_asked_for(self):
+        assert reward(contrast="std", halvings=1).network.settings == {
+            "size": 16, "width": 4, "halvings": 1, "contrast": "std",
+        }  # fmt: skip
+        network = Linear(1.0)
+        assert DiscriminatorReward(network).network is network
