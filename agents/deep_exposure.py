@@ -7,6 +7,7 @@ transition, from the episode's own state.
 """
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from agents.policy import ExposurePolicy
 from agents.vec_env import ExposureVecEnv
-from exposure_env.episode import EpisodeState, observe
+from exposure_env.episode import EpisodeState, observe, visited
 from exposure_env.task import Outcome, concatenate, select
 from exposure_env.vector import ExposureVectorEnv
 
@@ -92,6 +93,8 @@ class DeepExposure(BaseAlgorithm):
     ):
         if advantage not in _FACTORS:
             raise ValueError(f"advantage must be one of {sorted(_FACTORS)}, not {advantage!r}")
+        if advantage == "paper_literal":
+            warnings.warn('advantage="paper_literal" follows eq. (15) as printed, and lowers the score', stacklevel=2)
         if value_image not in ("next", "final"):
             raise ValueError(f'value_image must be "next" or "final", not {value_image!r}')
         if min(n_batches, batch_size) < 1:
@@ -224,7 +227,7 @@ class DeepExposure(BaseAlgorithm):
         action, so the score before it, V(s), is left out: it has no gradient.
         """
         task = self.exposure_env.task
-        states = visited(finished)
+        episode, states = visited(finished)
         with torch.no_grad():
             planes = observe(states, task.local(states), task.config.planes)
             if self.exposure_env.envs.obs_type != "float32":  # the actor sees what it saw while it played
@@ -243,7 +246,7 @@ class DeepExposure(BaseAlgorithm):
             loss = -(weights * scores).sum()
         else:  # all exposures of an episode in one finished image: its score's gradient reaches each action, weighted
             weighted = weights * evs + ((1 - weights) * evs).detach()
-            plans = torch.zeros_like(finished.evs).index_put((_episodes(finished), states.step), weighted)
+            plans = torch.zeros_like(finished.evs).index_put((episode, states.step), weighted)
             loss = -task.score(finished._replace(evs=plans)).sum()
         return loss + penalty, actions.detach()
 
@@ -271,25 +274,6 @@ _FACTORS: dict[str, Callable[[float], float]] = {
     "paper_abs": lambda gamma: abs(gamma - 1),
     "paper_literal": lambda gamma: gamma - 1,
 }
-
-
-def visited(finished: EpisodeState) -> EpisodeState:
-    """Every state that N finished episodes went through, episode by episode: sum(num_segments) states.
-
-    The exposures of an episode are all that changes, so its states need not have been stored.
-    """
-    episode, lengths = _episodes(finished), finished.num_segments
-    first = lengths.cumsum(0) - lengths
-    step = torch.arange(len(episode), device=lengths.device) - first[episode]
-    states = select(finished, episode)
-    taken = torch.arange(finished.evs.shape[1], device=lengths.device) < step[:, None]
-    return states._replace(evs=states.evs * taken, step=step)
-
-
-def _episodes(finished: EpisodeState) -> Tensor:
-    """The number of the episode that each visited state belongs to."""
-    lengths = finished.num_segments
-    return torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
 
 
 def _adapted(env: Any) -> Any:

@@ -34,7 +34,7 @@ def solve(options: Solvable) -> tuple[float, float]:
     photos = [Photo(photo.name, thumbnail(photo.image)) for photo in sample_photos("experts", 16)]
     env = ExposureVecEnv("exposure_env:Exposure/Global-v0", 32, photos=photos, transform=darken, reward_model="psnr")
     model = DeepExposure(
-        "CnnPolicy", env, lambda remaining: 2e-3 * 0.05 ** (1 - remaining), n_batches=1, batch_size=32, max_slope=1.0,
+        "CnnPolicy", env, lambda remaining: 2e-3 * 0.05 ** (1 - remaining), n_batches=1, batch_size=32, max_slope=4.0,
         seed=options.seed, policy_kwargs={"width": 16, "halvings": 1, "betas": (0.9, 0.999)},
     )
     model.learn(timesteps, progress_bar=True)

@@ -89,3 +89,25 @@ def observe(state: EpisodeState, image: Array, planes: Planes = "full") -> Array
         progress = xp.astype(state.step, dtype) / xp.astype(state.num_segments, dtype)
         seen += [mask, done, xp.broadcast_to(progress[:, None, None, None], mask.shape)]
     return xp.concat(seen, axis=-1)
+
+
+def visited(finished: EpisodeState) -> tuple[Array, EpisodeState]:
+    """Every state in which finished episodes took an exposure, episode by episode: M = sum(num_segments) states.
+
+    The exposures are all that changes in an episode, so its states need not have been stored.
+
+    Args:
+        finished: N finished episodes.
+
+    Returns:
+        (M,) the episode of each state, 0..N-1, and the states.
+    """
+    xp = array_namespace(finished.evs)
+    lengths = finished.num_segments
+    episode = xp.repeat(xp.arange(lengths.shape[0], device=device(lengths)), lengths)
+    first = xp.cumulative_sum(lengths) - lengths
+    step = xp.arange(episode.shape[0], device=device(lengths)) - first[episode]
+    states = EpisodeState(*(None if array is None else array[episode] for array in finished))
+    slots = xp.arange(finished.evs.shape[1], device=device(lengths))
+    evs = xp.where(slots < step[:, None], states.evs, xp.zeros_like(states.evs))
+    return episode, states._replace(evs=evs, step=step)

@@ -9,11 +9,11 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import NormalActionNoise, VectorizedActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
-from agents.deep_exposure import DeepExposure, visited
+from agents.deep_exposure import DeepExposure
 from agents.discriminator import DiscriminatorReward
 from agents.policy import ExposurePolicy
 from agents.vec_env import ExposureVecEnv
-from exposure_env.episode import EpisodeState, advance, observe, start
+from exposure_env.episode import EpisodeState, advance, observe, start, visited
 from exposure_env.photos import Photo
 from exposure_env.task import concatenate, select
 from exposure_env.vector import ExposureVectorEnv
@@ -148,7 +148,7 @@ class TestVisited:
                 continue
             expected = concatenate([state for i in np.flatnonzero(dones) for state in path[i]])
             finished = env.finished.state
-            found = visited(EpisodeState(*(None if a is None else torch.as_tensor(a) for a in finished)))
+            found = visited(EpisodeState(*(None if a is None else torch.as_tensor(a) for a in finished)))[1]
             for name, ours, theirs in zip(EpisodeState._fields, found, expected, strict=True):
                 if theirs is not None:
                     np.testing.assert_array_equal(ours, theirs, err_msg=name)
@@ -162,7 +162,7 @@ class TestVisited:
         labels[0, 1], labels[0, 2], labels[1, 3] = 1, 2, 1
         finished = start(photos, labels, 3)
         finished = finished._replace(evs=torch.tensor([[1.0, 2, 3], [4, 5, 0]]), step=torch.tensor([3, 2]))
-        states = visited(finished)
+        states = visited(finished)[1]
         assert states.step.tolist() == [0, 1, 2, 0, 1] and states.num_segments.tolist() == [3, 3, 3, 2, 2]
         assert states.evs.tolist() == [[0, 0, 0], [1, 0, 0], [1, 2, 0], [0, 0, 0], [4, 0, 0]]
 
@@ -316,9 +316,9 @@ class TestAdvantage:
         model = agent(vec_env(reward_model=judge, fusion="mask_pyramid"), gamma=gamma)
         finished, task = doubled(play(vec_env(), 6)), model.exposure_env.task
         with torch.no_grad():
-            before, steps = task.score(visited(finished)), visited(finished).step
+            before, steps = task.score(visited(finished)[1]), visited(finished)[1].step
             evs = torch.cat([finished.evs[n, :k] for n, k in enumerate(finished.num_segments)])
-            after = task.score(advance(visited(finished), evs))
+            after = task.score(advance(visited(finished)[1], evs))
             gain = task.score(finished) - judge(finished.photos)
         episodes = torch.repeat_interleave(torch.arange(6), finished.num_segments)
         lengths = finished.num_segments[episodes]
@@ -336,7 +336,7 @@ class TestAdvantage:
         task = model.exposure_env.task
         gain = task.score(finished).sum() - Brightness()(finished.photos).sum()
         assert abs(gain) > 0.01
-        assert -loss.item() - task.score(visited(finished)).sum().item() == pytest.approx(gain.item(), abs=1e-4)
+        assert -loss.item() - task.score(visited(finished)[1]).sum().item() == pytest.approx(gain.item(), abs=1e-4)
 
 
 class TestLimits:
