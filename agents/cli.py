@@ -99,7 +99,8 @@ class Retouch:
             raise ValueError("two of the photos have one file name: retouch them into different folders")
         agent, failures = _load(self.model), []
         self.out.mkdir(parents=True, exist_ok=True)
-        for photo, target in zip(tqdm(self.photos, unit="photo", disable=len(self.photos) < 2), targets, strict=True):
+        bar = tqdm(self.photos, unit="photo", disable=None if len(self.photos) > 1 else True)
+        for photo, target in zip(bar, targets, strict=True):
             try:
                 plan = self._retouch(agent, photo, target)
                 tqdm.write(f"{target}  {', '.join(f'{ev:+.2f}' for ev in plan.evs)} EV")

@@ -17,7 +17,7 @@ from agents.checkpoint import load_agent
 from agents.evaluation import compare, contestants, format_table
 from agents.pictures import episode_picture, write_picture
 from agents.training import PRESETS, train
-from exposure_env import FolderPhotos, Photo, apply_plan, misexposed, sample_photos, sample_scenes
+from exposure_env import FolderPhotos, apply_plan, misexposed, sample_photos, sample_scenes
 from exposure_env.render import comparison
 
 
@@ -66,8 +66,8 @@ def main(options: Quickstart) -> None:
         images = {"before": before, "after": apply_plan(plan, before)}
         images |= {} if photo.target is None else {"target": photo.target}
         write_picture(run.folder / f"retouched_{photo.name}.png", comparison(list(images.values()), list(images)))
-    write_picture(run.folder / "storyboard.png", episode_picture(agent, Photo("photo", whole[0].image)))
-    print(f"\nIn {run.folder}: the agent (agent.safetensors), curves.png, storyboard.png, retouched_*.png")
+        write_picture(run.folder / f"storyboard_{photo.name}.png", episode_picture(agent, photo))
+    print(f"\nIn {run.folder}: the agent (agent.safetensors), curves.png, storyboard_*.png, retouched_*.png")
 
 
 if __name__ == "__main__":
