@@ -7,9 +7,36 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
+import torch
 
-FOLDER = Path(os.environ.get("EXPOSURE_TEST_PHOTOS") or Path(__file__).parents[1] / ".." / "shared" / "data" / "photos")
+FOLDER = Path(os.environ.get("EXPOSURE_TEST_PHOTOS") or Path(__file__).parents[2] / "shared" / "data")
+SUFFIXES = {".jpg", ".jpeg", ".png"}
 NUM_PHOTOS = 12
+
+
+@pytest.fixture
+def one_thread():
+    """Torch on one thread, which is quicker for small networks, and with a fixed seed."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def real_folder() -> Path:
+    """Folder with real photographs, in it or in folders below."""
+    if not any(path.suffix.lower() in SUFFIXES for path in FOLDER.rglob("*")):
+        pytest.skip(f"no photographs in {FOLDER}: name a folder of photographs in EXPOSURE_TEST_PHOTOS")
+    return FOLDER
+
+
+@pytest.fixture(scope="session")
+def real_files(real_folder) -> list[Path]:
+    """All real photographs: those of the folder `photos` in it where there is one."""
+    folder = real_folder / "photos" if (real_folder / "photos").is_dir() else real_folder
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
 
 def _thumbnail(photo: np.ndarray) -> np.ndarray:
@@ -17,12 +44,9 @@ def _thumbnail(photo: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def real_photos() -> list[np.ndarray]:
+def real_photos(real_files) -> list[np.ndarray]:
     """12 real photographs at 64x64, then the same as larger crops at full resolution; (H, W, 3) float32 in [0, 1]."""
-    files = sorted(path for path in FOLDER.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
-    if len(files) < NUM_PHOTOS:
-        pytest.skip(f"no {NUM_PHOTOS} photographs in {FOLDER}: name a folder of photographs in EXPOSURE_TEST_PHOTOS")
-    chosen = [files[index] for index in np.linspace(0, len(files) - 1, NUM_PHOTOS).astype(int)]
+    chosen = [real_files[index] for index in np.linspace(0, len(real_files) - 1, NUM_PHOTOS).astype(int)]
     photos = [cv2.imread(str(path), cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255 for path in chosen]
     return [_thumbnail(photo) for photo in photos] + [photo[60:181, 80:241].copy() for photo in photos]
 

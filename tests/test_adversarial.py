@@ -19,14 +19,7 @@ from exposure_env.samples import sample_photos
 SIZE = 16
 PHOTOS, EXPERTS = sample_photos("inputs", 6), sample_photos("experts", 6)
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def flat(value):

@@ -21,14 +21,7 @@ from exposure_env.vector import ExposureVectorEnv
 LOCAL = "exposure_env:Exposure/Local-v0"
 SIZE, LN2 = 16, float(np.log(2))
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Brightness:

@@ -20,13 +20,7 @@ renderings = pytest.mark.parametrize("name", sorted(RENDERINGS))
 spaces = pytest.mark.parametrize("space", ["linear", "encoded"])
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """These tensors are too small to share: waiting for other threads takes longer than the work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def random_plan(kind=np.asarray, num=2, shape=(20, 17), segments=3, dtype=np.float32):

@@ -1,4 +1,3 @@
-import os
 import pickle
 import warnings
 from pathlib import Path
@@ -21,8 +20,6 @@ from exposure_env.photos import (
     thumbnail,
 )
 from exposure_env.samples import DEFAULT_COUNTS, LEFT_OUT_SCENE, TRAINING_SCENES, sample_photos, sample_scenes
-
-REAL = Path(os.environ.get("EXPOSURE_TEST_PHOTOS") or Path(__file__).parents[1] / ".." / "shared" / "data")
 
 
 def noise(*shape: int, dtype: type = np.uint8) -> np.ndarray:
@@ -175,17 +172,14 @@ def test_pairs_that_cannot_be_are_an_error(tmp_path):
         PairedPhotos(tmp_path / "in", tmp_path / "out")
 
 
-def test_real_folder():
-    folder = REAL / "photos" if (REAL / "photos").is_dir() else REAL
-    if not folder.is_dir():
-        pytest.skip(f"no folder of photographs at {REAL}: name one in EXPOSURE_TEST_PHOTOS")
-    photos = FolderPhotos(folder, max_side=200)
+def test_real_folder(real_files):
+    photos = FolderPhotos(real_files[0].parent, max_side=200)
     assert all(max(photo.image.shape) <= 200 for photo in photos)
     assert 0.2 < np.mean([photo.image.mean() for photo in photos[:20]]) < 0.7
 
 
-def test_real_pairs():
-    folder = REAL / "fivek_pairs"
+def test_real_pairs(real_folder):
+    folder = real_folder / "fivek_pairs"
     if not folder.is_dir():
         pytest.skip(f"no folder of pairs at {folder}: name the folder above it in EXPOSURE_TEST_PHOTOS")
     photos = PairedPhotos(folder / "input", folder / "expert_c")

@@ -1,9 +1,7 @@
 """The plan as a file, and the plan at full size."""
 
 import json
-import os
 import tracemalloc
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,7 +14,6 @@ from exposure_env.photos import content_box, thumbnail
 from exposure_env.retouch import FORMAT, RetouchPlan, apply_plan
 from exposure_env.segmentation import segment
 
-FOLDER = Path(os.environ.get("EXPOSURE_TEST_PHOTOS") or Path(__file__).parents[1] / ".." / "shared" / "data")
 ALL = sorted(FUSIONS)
 BLENDS = [name for name in ALL if name != "local"]
 LEFT_RIGHT = np.repeat([[0, 0, 1, 1]], 4, axis=0)
@@ -169,10 +166,8 @@ def test_the_thumbnail_of_the_result_is_the_result_of_the_thumbnail(fusion, fit,
 
 
 @pytest.mark.parametrize("fusion", ALL)
-def test_on_photographs_of_many_kinds(fusion):
-    files = sorted(p for p in FOLDER.rglob("*") if p.suffix.lower() in {".png", ".jpg"})
-    if not files:
-        pytest.skip(f"no photographs in {FOLDER}: name a folder in EXPOSURE_TEST_PHOTOS")
+def test_on_photographs_of_many_kinds(fusion, real_folder):
+    files = sorted(p for p in real_folder.rglob("*") if p.suffix.lower() in {".png", ".jpg"})
     found = []
     for seed, index in enumerate(np.linspace(0, len(files) - 1, 12).astype(int)):
         pixels = np.ascontiguousarray(cv2.imread(str(files[index]))[..., ::-1])

@@ -3,7 +3,6 @@ import warnings
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch
 from stable_baselines3 import PPO, TD3
 from stable_baselines3.common.env_checker import check_env
 from stable_baselines3.common.env_util import make_vec_env
@@ -18,13 +17,7 @@ PHOTOS = sample_photos("inputs", 6)
 ids = pytest.mark.parametrize("id", [LOCAL, GLOBAL], ids=["local", "global"])
 settings = pytest.mark.parametrize("settings", [{}, {"planes": "paper"}, {"preset": "paper"}], ids=str)
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class TestChecker:

@@ -1,8 +1,6 @@
-import os
 import threading
 from collections import OrderedDict
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +17,6 @@ from exposure_env.segmentation import (
     segment,
     slic,
 )
-
-PHOTOS = Path(os.environ.get("EXPOSURE_TEST_PHOTOS", Path(__file__).parents[2] / "shared" / "data"))
 
 
 @pytest.fixture(autouse=True)
@@ -559,19 +555,9 @@ def test_malformed_labels():
 # Real photographs
 
 
-def photographs(count=12, size=64):
-    cv2 = pytest.importorskip("cv2")
-    files = sorted(file for file in PHOTOS.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    if not files:
-        pytest.skip(f"no photographs in {PHOTOS}; set EXPOSURE_TEST_PHOTOS")
-    chosen = files[:: max(len(files) // count, 1)][:count]
-    pixels = (cv2.imread(str(file), cv2.IMREAD_COLOR_RGB) for file in chosen)
-    return [cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255 for image in pixels]
-
-
-def test_real_photographs():
+def test_real_photographs(real_photos):
     counts = []
-    for image in photographs():
+    for image in (photo for photo in real_photos if photo.shape == (64, 64, 3)):
         fine = felzenszwalb(image)
         labels = segment(image)
         assert is_labels(labels, image, 8)
