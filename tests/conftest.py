@@ -40,7 +40,7 @@ def real_files(real_folder) -> list[Path]:
 
 
 def _thumbnail(photo: np.ndarray) -> np.ndarray:
-    return cv2.resize(photo, (64, 64), interpolation=cv2.INTER_AREA)
+    return np.clip(cv2.resize(photo, (64, 64), interpolation=cv2.INTER_AREA), 0, 1)  # averaging overshoots by rounding
 
 
 @pytest.fixture(scope="session")

@@ -93,13 +93,13 @@ def test_quickstart_with_photos_of_ones_own(tmp_path):
     done = example("quickstart", "--quick", "--photos", tmp_path / "photos", "--experts", tmp_path / "experts",
                    cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    folder = tmp_path / "runs" / "quickstart"
+    (folder,) = (tmp_path / "runs").iterdir()
     assert "6 photos and 4 experts' photos" in done.stdout and "oracle" in done.stdout
     assert np.isfinite(load_agent(folder).plan(np.full((30, 20, 3), 0.2, np.float32)).evs).all()
     results = sorted(folder.glob("retouched_*.png"))
     assert results and all(min(Image.open(path).size) > 100 for path in results)
     again = example("quickstart", "--quick", "--photos", tmp_path / "photos", "--experts", tmp_path / "experts",
-                    cwd=tmp_path)
+                    "--out", folder, cwd=tmp_path)
     assert again.returncode != 0 and "another run's" in again.stderr
 
 
