@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,15 +13,16 @@ from safetensors.torch import save
 
 from agents.evaluation import play
 from agents.policy import ExposurePolicy
-from exposure_env.env import observation_space
+from exposure_env.observations import observation_space
 from exposure_env.photos import Photo
 from exposure_env.retouch import RetouchPlan
-from exposure_env.task import ExposureTask
+from exposure_env.task import ExposureTask, TaskConfig
 
 FORMAT = "deepexposure-gym agent, version 1"
 FILE_NAME = "agent.safetensors"
 SHIPPED = Path(__file__).parent / "pretrained" / FILE_NAME
 ACTION_SPACE = Box(-1.0, 1.0, (1,), np.float32)
+SETTINGS = {field.name for field in fields(TaskConfig)} - {"transform", "shaping", "labels_folder"}  # of a training only
 PLACEHOLDER = [Photo("none", np.zeros((8, 8, 3), np.float32))]  # a task needs a photo, even to tell its spaces
 
 
@@ -63,8 +64,7 @@ def save_agent(path: str | os.PathLike, policy: ExposurePolicy, task: ExposureTa
     Raises:
         ValueError: If the task has a segmenter or a fusion that is not named by a string: it could not be loaded.
     """
-    settings = asdict(task.config)
-    settings.pop("transform"), settings.pop("shaping")  # belong to the training, not to the agent
+    settings = {name: value for name, value in asdict(task.config).items() if name in SETTINGS}
     for name, value in {"segmenter": task.segmenter, "fusion": task.config.fusion}.items():
         if not isinstance(value, str):
             raise ValueError(f"an agent's {name} must be a name, so that it can be loaded again, not {value!r}")
@@ -108,11 +108,12 @@ def _empty(meta: dict[str, str], path: Path) -> Agent:
     """The agent that the metadata describe, not trained."""
     try:
         settings, shape = json.loads(meta["settings"]), json.loads(meta["policy"])
-        if extra := {"transform", "shaping"} & set(settings):
-            raise ValueError(f"{sorted(extra)} belong to a training")
+        # Nothing else may reach the constructors: a "reward_model" would be imported and called.
+        if extra := set(settings) - SETTINGS | set(shape) - {"width", "halvings"}:
+            raise ValueError(f"{sorted(extra)} don't belong to an agent")
         task = ExposureTask(PLACEHOLDER, meta["segmenter"], **settings)
         policy = ExposurePolicy(observation_space(task, "uint8"), ACTION_SPACE, **shape)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # torch's are RuntimeErrors
+    except (KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:  # torch's are RuntimeErrors
         raise ValueError(f"the settings in {path} are not those of an agent: {error}") from error
     policy.set_training_mode(False)
     return Agent(policy, meta["segmenter"], settings)

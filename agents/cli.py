@@ -23,6 +23,7 @@ Preset = (
     Annotated[TrainConfig, tyro.conf.subcommand("quick", default=PRESETS["quick"], description="minutes on a laptop")]
     | Annotated[TrainConfig, tyro.conf.subcommand("paper", default=PRESETS["paper"], description="literal, for a GPU")]
 )
+Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
 Model = Annotated[Path | None, tyro.conf.arg(metavar="RUN")]
 
 
@@ -35,16 +36,16 @@ class Train:
     """
 
     config: Preset = field(default_factory=lambda: PRESETS["quick"])
-    photos: Path | None = None  # folder of photos to learn to retouch; the sample photos by default
-    experts: Path | None = None  # folder of good photos, unpaired; the sample experts by default
-    out: Path | None = None  # run folder; runs/<time> by default
+    photos: Folder = None  # folder of photos to learn to retouch; the sample photos by default
+    experts: Folder = None  # folder of good photos, unpaired; the sample experts by default
+    out: Folder = None  # run folder; runs/<time> by default
 
     def run(self) -> int:
         """Trains and says where everything lies."""
         if (self.photos is None) != (self.experts is None):
             raise ValueError("give both --photos and --experts, or neither for the sample photos")
-        photos = sample_photos("inputs") if self.photos is None else FolderPhotos(self.photos)
-        experts = sample_photos("experts") if self.experts is None else FolderPhotos(self.experts)
+        photos = sample_photos("inputs", 512) if self.photos is None else FolderPhotos(self.photos)
+        experts = sample_photos("experts", 512) if self.experts is None else FolderPhotos(self.experts)
         folder = self.out or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
         print(f"{len(photos)} photos, {len(experts)} experts' photos; writing to {folder}")
         run = train(self.config, photos, experts, folder)
@@ -59,8 +60,8 @@ class Evaluate:
     """Compare an agent with the baselines on photos whose experts' versions are known."""
 
     model: Model = None  # run folder or agent file; the shipped agent by default
-    photos: Path | None = None  # folder of photos; the sample test photos by default
-    targets: Path | None = None  # folder of their retouched versions, same file names
+    photos: Folder = None  # folder of photos; the sample test photos by default
+    targets: Folder = None  # folder of their retouched versions, same file names
 
     def run(self) -> int:
         """Prints the table."""
@@ -68,10 +69,12 @@ class Evaluate:
             raise ValueError("give both --photos and --targets, or neither for the sample test photos")
         agent = _load(self.model)
         if self.photos is None:
-            photos, training, experts = sample_photos("test"), sample_photos("inputs"), sample_photos("experts")
+            photos, training = sample_photos("test"), sample_photos("inputs", 512)
+            experts = sample_photos("experts", 512)
         else:  # constant EV and auto-exposure are fitted on these very photos: generous to both
             photos = training = PairedPhotos(self.photos, self.targets)
             experts = [Photo(photo.name, photo.target) for photo in photos]
+        print(f"Comparing six policies on {len(photos)} photos; the oracle takes the longest.", file=sys.stderr)
         policies = contestants(agent.policy, agent.task(training), experts)
         print(format_table(compare(policies, agent.task(photos))))
         return 0
@@ -104,7 +107,7 @@ class Retouch:
             try:
                 plan = self._retouch(agent, photo, target)
                 tqdm.write(f"{target}  {', '.join(f'{ev:+.2f}' for ev in plan.evs)} EV")
-            except (ValueError, OSError) as error:
+            except (ValueError, OSError, MemoryError) as error:
                 failures.append(str(error) if str(photo) in str(error) else f"{photo}: {error}")
         for failure in failures:
             print(f"failed: {failure}", file=sys.stderr)
@@ -150,13 +153,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         | Annotated[Retouch, tyro.conf.subcommand("retouch")]
         | Annotated[Show, tyro.conf.subcommand("show")]
     )
-    config = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
-    command = tyro.cli(commands, prog="exposure", description=__doc__, config=config, args=arguments)
+    config = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff)
+    about = "Retouch photographs with an agent that exposes them segment by segment; train one, and judge it."
+    command = tyro.cli(commands, prog="exposure", description=about, config=config, args=arguments)
     try:
         return command.run()
     except KeyboardInterrupt:
         return 130
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         print(f"exposure: {error}", file=sys.stderr)
         return 2
 

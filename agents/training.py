@@ -40,8 +40,8 @@ class TrainConfig:
     n_batches: int = 8  # mini-batches that one update is accumulated over
     batch_size: int = 4  # episodes in a mini-batch
     gamma: float = 0.99  # discount factor
-    advantage: Literal["potential", "paper_abs", "paper_literal"] = "potential"
-    value_image: Literal["final", "next"] = "final"
+    advantage: Literal["potential", "paper_abs", "paper_literal"] = "potential"  # eq. (15), corrected or as printed
+    value_image: Literal["final", "next"] = "final"  # which image values a step: the finished one or the next
     reset_noise: bool = True  # whether exploration noise starts anew with each photo
     ev_penalty: float = 1.2  # pull towards small exposures [score/stop^2]: shyer, but less often wrong
     width: int = 16  # channels of the first convolution, of all networks
@@ -50,17 +50,17 @@ class TrainConfig:
     # The discriminator
     discriminator_learning_rate: float = 5e-4  # at the start
     discriminator_learning_rate_decay: float = 0.05  # exponential, to this fraction of the start
-    discriminator_batch_size: int = 32
+    discriminator_batch_size: int = 32  # real images, and as many fakes, in a step
     n_critic: int = 5  # discriminator steps per update of the actor
-    warm_up: int = 30  # discriminator steps before the first
-    gradient_penalty: float = 10.0
+    warm_up: int = 30  # discriminator steps before the actor's first update
+    gradient_penalty: float = 10.0  # weight of the penalty on the discriminator's slope (eq. 12)
     one_sided: bool = True  # penalise only slopes above 1
-    drift: float = 1e-3
+    drift: float = 1e-3  # weight of the mean squared score of real photos
     contrast: Literal["variance", "std"] = "std"  # statistic plane of the discriminator
     pooled: float = 0.25  # fraction of fakes from earlier rollouts
     misexposed: float = 0.5  # fraction of fakes that are misexposed experts' photos
-    misexposed_range: tuple[float, float] = (-2.5, 2.5)  # their exposure [stops]
-    misexposed_local: float = 0.0  # and its local deviation [stops]
+    misexposed_range: tuple[float, float] = (-2.5, 2.5)  # EV of misexposed experts' photos [stops]
+    misexposed_local: float = 0.0  # deviation of their EV from place to place [stops]
 
 
 PRESETS = {

@@ -26,7 +26,10 @@ class ExposureVecEnv(VecEnv):
     def __init__(self, env: ExposureVectorEnv | str | None = None, num_envs: int = 8, **kwargs: Any):
         if env is None or isinstance(env, str):
             name = env or "exposure_env:Exposure/Local-v0"
-            env = gym.make_vec(name, num_envs=num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **kwargs)
+            try:
+                env = gym.make_vec(name, num_envs=num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **kwargs)
+            except TypeError as error:  # other environments don't know these arguments
+                raise ValueError(f"cannot make an ExposureVectorEnv of {name!r}: {error}") from error
         if not isinstance(env.unwrapped, ExposureVectorEnv):
             raise ValueError(f"ExposureVecEnv adapts an ExposureVectorEnv, not {type(env).__name__}")
         if (mode := env.unwrapped.autoreset_mode) is not AutoresetMode.SAME_STEP:

@@ -2,9 +2,11 @@
 
 After the installation that the README tells:
 
-python examples/quickstart.py                              # sample photos, a few minutes on a laptop
-python examples/quickstart.py --photos DIR --experts DIR   # your own, unpaired
-python examples/quickstart.py --quick                      # 20 seconds, only to see it run
+python examples/quickstart.py (sample photos, a few minutes on a laptop)
+
+python examples/quickstart.py --photos DIR --experts DIR (your own, unpaired)
+
+python examples/quickstart.py --quick (20 seconds, only to see it run)
 """
 
 import time
@@ -54,11 +56,14 @@ def main(options: Quickstart) -> None:
         inputs, fitting, whole = inputs[:32], fitting[:32], whole[:2]
     print(f"Training on {len(inputs)} photos and {len(experts)} experts' photos, {config.total_timesteps} exposures")
     run = train(config, inputs, experts, options.out or Path("runs") / time.strftime("quickstart-%Y%m%d-%H%M%S"))
+    if run.interrupted:
+        raise SystemExit(f"Interrupted; the agent as it was: {run.folder}")
     agent = load_agent(run.folder)
 
+    policies = contestants(agent.policy, agent.task(fitting), experts)
     for name, photos in tests.items():
         print(f"\n{name}, {len(photos)} photos" + (" (--quick is too short to learn)" if options.quick else ""))
-        print(format_table(compare(contestants(agent.policy, agent.task(fitting), experts), agent.task(photos))))
+        print(format_table(compare(policies, agent.task(photos))))
 
     for photo in whole:
         plan = agent.plan(photo.image)
@@ -71,4 +76,7 @@ def main(options: Quickstart) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Quickstart, description=__doc__))
+    try:
+        main(tyro.cli(Quickstart, description=__doc__))
+    except ValueError as error:  # such as a folder without a photo
+        raise SystemExit(f"quickstart: {error}") from None

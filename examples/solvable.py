@@ -1,7 +1,8 @@
 """A task with a known answer: photographs darkened by a known EV, rewarded by PSNR. Does the agent find the EV?
 
-python examples/solvable.py            # under two minutes on a laptop
-python examples/solvable.py --quick    # 20 seconds
+python examples/solvable.py (under two minutes on a laptop)
+
+python examples/solvable.py --quick (20 seconds)
 
 Sixteen photographs; every episode darkens one afresh by an EV uniform in -2..+0.5. The whole photo is one segment.
 """

@@ -116,9 +116,12 @@ def checked_action(action: Any, shape: tuple[int, ...], used: np.ndarray | bool 
     """The action as float32; only the entries that are used must be finite.
 
     Raises:
-        ValueError: If it has another shape or is not finite.
+        ValueError: If it has another shape, or is not made of finite numbers.
     """
-    action = np.asarray(action, np.float32)
+    try:
+        action = np.asarray(action, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"action must be numbers of shape {shape}, not {action!r}") from error
     if action.shape != shape:
         raise ValueError(f"action has shape {action.shape}, want {shape}")
     if not np.isfinite(action).all(where=used):

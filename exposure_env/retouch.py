@@ -181,7 +181,8 @@ def apply_plan(plan: RetouchPlan, pixels: np.ndarray, *, feather: float = 1.0) -
         (H, W, 3) of the same dtype; the pixels exactly where all EVs are 0.
 
     Raises:
-        ValueError: If the pixels are of another dtype or shape, or `feather` is negative or not finite.
+        ValueError: If the pixels are of another dtype or shape or more than this machine's memory can hold, or
+            `feather` is negative or not finite.
     """
     pixels = np.asarray(pixels)
     if pixels.dtype not in (np.uint8, np.uint16):
@@ -190,6 +191,10 @@ def apply_plan(plan: RetouchPlan, pixels: np.ndarray, *, feather: float = 1.0) -
         raise ValueError(f"pixels must be (height, width, 3) and not empty, not {pixels.shape}")
     if not 0 <= feather < math.inf:
         raise ValueError(f"feather must be a finite number of thumbnail pixels from 0, not {feather!r}")
+    needed, memory = BYTES_PER_PIXEL * pixels.shape[0] * pixels.shape[1], _memory()
+    if needed > memory:
+        raise ValueError(f"a photo of {pixels.shape[1]}x{pixels.shape[0]} pixels needs about {needed / 1e9:.1f} GB to be "
+                         f"retouched at once, and this machine has {memory / 1e9:.1f} GB: make it smaller")
     if not plan.evs.any():
         return pixels.copy()
     thumbnail, box = _thumbnail(plan, pixels)
@@ -200,6 +205,14 @@ def apply_plan(plan: RetouchPlan, pixels: np.ndarray, *, feather: float = 1.0) -
     exposures = [partial(_exposed, plan, float(ev)) for ev in evs]
     guided = GuidedPlanes(weights, pixels, feather)
     return blend_detail(pixels, exposures, guided, thumbnail[box], plan.render(thumbnail)[box])
+
+
+def _memory() -> float:
+    """Physical memory [bytes]; infinite where the system doesn't tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 def _thumbnail(plan: RetouchPlan, pixels: np.ndarray) -> tuple[np.ndarray, tuple[slice, slice]]:

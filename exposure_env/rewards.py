@@ -63,11 +63,10 @@ for _reward in REWARDS.values():
 class BatchFunction:
     """A function of images alone, or of images and some of the context, as a reward model."""
 
-    differentiable = False
-
     def __init__(self, function: Callable[..., Array]):
         """Wraps `function(images)`; it may also name `inputs` or `targets`."""
         self.function = function
+        self.differentiable = getattr(function, "differentiable", False)
         self.context = [name for name in ("inputs", "targets") if name in _parameters(function)]
 
     def __repr__(self) -> str:
@@ -104,8 +103,9 @@ def resolve_reward(spec: Any) -> Callable[..., Array]:
         spec = spec() if isinstance(spec, type) else spec
     if not callable(spec):
         raise ValueError(f"a reward model must be callable or a name, not {spec!r}")
-    takes_all = any(p.kind is p.VAR_KEYWORD for p in _parameters(spec).values())
-    return spec if takes_all or hasattr(spec, "differentiable") else BatchFunction(spec)
+    parameters = _parameters(spec)
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values()) or {"inputs", "targets"} <= set(parameters)
+    return spec if takes_all else BatchFunction(spec)
 
 
 def score(model: Callable[..., Array], images: Array, inputs: Array, targets: Array | None) -> Array:
@@ -121,7 +121,7 @@ def score(model: Callable[..., Array], images: Array, inputs: Array, targets: Ar
         (N,) finite floats.
 
     Raises:
-        ValueError: If the model returned another shape or a value that is not finite.
+        ValueError: If the model returned another shape, no numbers, or a value that is not finite.
     """
     scores = model(images, inputs=inputs, targets=targets)
     shape = tuple(getattr(scores, "shape", np.shape(scores)))
@@ -129,6 +129,8 @@ def score(model: Callable[..., Array], images: Array, inputs: Array, targets: Ar
         raise ValueError(f"reward model {model!r} returned shape {shape} for {images.shape[0]} images: want one each")
     if isinstance(scores, list | tuple):
         scores = np.asarray(scores)
+    if not array_namespace(scores).isdtype(scores.dtype, "numeric"):
+        raise ValueError(f"reward model {model!r} returned {scores.dtype}: want numbers")
     if not bool(array_namespace(scores).all(array_namespace(scores).isfinite(scores))):
         raise ValueError(f"reward model {model!r} returned a score that is not finite: {scores}")
     return scores

@@ -6,6 +6,7 @@ environment asks it for one photo, the vector environment for many at once.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from numbers import Real
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -34,6 +35,7 @@ class TaskConfig:
     reward_image: Literal["fused", "local", "both"] = "fused"  # which image is scored; "both" averages the two scores
     relative: bool = True  # reward is the gain over the untouched photo; False: the score itself (eq. 3)
     planes: Planes = "full"  # what the agent sees: the paper's nine planes, or twelve
+    labels_folder: str | None = None  # where labels are kept for the next run; None keeps them in memory only
     transform: Callable[[Photo, np.random.Generator], Photo] | None = None  # applied afresh in every episode
     shaping: Any = None  # reward model whose score of the image so far is a shaping potential
     gamma: float = 0.99  # discount factor of the shaping
@@ -66,6 +68,8 @@ def resolve_photos(photos: Sequence[Photo] | str | None) -> Sequence[Photo]:
     if photos is None or (isinstance(photos, str) and photos == "sample"):
         return sample_photos("inputs")
     photos = FolderPhotos(photos) if isinstance(photos, str) or hasattr(photos, "__fspath__") else photos
+    if not (hasattr(photos, "__len__") and hasattr(photos, "__getitem__")):
+        raise ValueError(f"photos must be a sequence of Photo or a folder's path, not {photos!r}")
     if len(photos) == 0:
         raise ValueError("photos is empty: an environment needs at least one photo")
     return photos
@@ -125,7 +129,8 @@ class ExposureTask:
         """The given photo made ready: an index into the data set, a `Photo`, or an image array.
 
         Raises:
-            ValueError: If the index is out of range or the image isn't a photo (see `photos.check_photo`).
+            ValueError: If the index is out of range, the image isn't a photo (see `photos.check_photo`), or its target
+                or EV map is of another size.
         """
         config = self.config
         if isinstance(photo, int | np.integer):
@@ -144,7 +149,12 @@ class ExposureTask:
             photo = config.transform(photo, rng)
         image = self.thumbnail(photo.image, photo.name)
         target = None if photo.target is None else self.thumbnail(photo.target, f"target of {photo.name}")
-        labels = segment(image, self.segmenter, max_segments=config.max_segments, order=config.order, rng=rng)
+        height_width = np.shape(photo.image)[:2]
+        for name, other in {"target": photo.target, "ev_map": photo.ev_map}.items():
+            if other is not None and np.shape(other)[:2] != height_width:
+                raise ValueError(f"{photo.name}: its {name} is {np.shape(other)[:2]} pixels, the image {height_width}")
+        labels = segment(image, self.segmenter, max_segments=config.max_segments, order=config.order, rng=rng,
+                         directory=config.labels_folder)
         ev_map = None if photo.ev_map is None else thumbnail(photo.ev_map, config.size, config.thumbnail)
         # Scenes are kept, so they must not hold the full-size photos: FiveK at 500 px would take 20 GB.
         scene = Scene(index, Photo(photo.name, image, target, ev_map), image, target, labels)
@@ -261,8 +271,14 @@ def _checked(config: TaskConfig) -> TaskConfig:
         if getattr(config, name) not in allowed:
             raise ValueError(f"{name} must be one of {allowed}, not {getattr(config, name)!r}")
     for name, least in {"size": 4, "max_segments": 1}.items():
-        if not (isinstance(getattr(config, name), int) and getattr(config, name) >= least):
-            raise ValueError(f"{name} must be an integer of at least {least}, not {getattr(config, name)!r}")
+        value = getattr(config, name)
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+            raise ValueError(f"{name} must be an integer of at least {least}, not {value!r}")
+    for name in ("max_ev", "gamma"):
+        if not isinstance(getattr(config, name), Real):
+            raise ValueError(f"{name} must be a number, not {getattr(config, name)!r}")
+    if not (config.transform is None or callable(config.transform)):
+        raise ValueError(f"transform must be a function of a photo and a generator, not {config.transform!r}")
     if not (np.isfinite(config.max_ev) and config.max_ev > 0):
         raise ValueError(f"max_ev must be a positive number of stops, not {config.max_ev!r}")
     if not 0 <= config.gamma <= 1:

@@ -9,8 +9,9 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from exposure_env.env import ObsType, checked_action, encode, observation_space, reset_info, step_info
+from exposure_env.env import checked_action, reset_info, step_info
 from exposure_env.episode import EpisodeState, is_done, observe
+from exposure_env.observations import ObsType, encode, observation_space
 from exposure_env.photos import Photo
 from exposure_env.render import storyboard_panel
 from exposure_env.task import ExposureTask, Outcome, Scene, select

@@ -369,3 +369,13 @@ def test_the_shipped_agent_takes_a_photo_as_it_comes(sample_photos):
     image = as_kind(sample_photos[-1], "uint16")
     first, again = load_agent(SHIPPED).plan(image), load_agent().plan(image)
     assert first.to_json() == again.to_json() and abs(first.evs).max() > 0.01
+
+
+@pytest.mark.parametrize("smuggled", [{"reward_model": "agents.nowhere:Reward"}, {"preset": "paper"}, {"photos": "."}])
+def test_a_file_can_bring_no_settings_but_the_tasks_own(tmp_path, smuggled):
+    with safe_open(SHIPPED, "pt") as file:
+        meta, weights = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    meta["settings"] = json.dumps(json.loads(meta["settings"]) | smuggled)
+    save_file(weights, tmp_path / "agent.safetensors", meta)
+    with pytest.raises(ValueError, match="don't belong to an agent"):
+        load_agent(tmp_path)

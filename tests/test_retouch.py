@@ -314,3 +314,12 @@ def test_memory_does_not_grow_with_the_number_of_segments(fusion):
 def test_malformed_pixels_are_named(pixels, options, message):
     with pytest.raises(ValueError, match=message):
         apply_plan(RetouchPlan(LEFT_RIGHT, [0, 1]), pixels, **options)
+
+
+def test_a_photo_larger_than_the_memory_is_refused_before_any_work(monkeypatch):
+    plan = RetouchPlan(np.zeros((4, 4), int), [1.0])
+    pixels = np.full((30, 20, 3), 100, np.uint8)
+    assert apply_plan(plan, pixels).mean() > 100
+    monkeypatch.setattr("exposure_env.retouch.BYTES_PER_PIXEL", 1e15)
+    with pytest.raises(ValueError, match=r"20x30 pixels needs about 600000000.0 GB"):
+        apply_plan(plan, pixels)

@@ -188,3 +188,20 @@ def test_shaping_telescopes_to_minus_the_first_potential_whatever_the_length(kin
 def test_shaping_by_hand(kind):
     before, after = kind(np.array([2.0, 2.0])), kind(np.array([3.0, 3.0]))
     np.testing.assert_allclose(shaping(before, after, kind(np.array([False, True])), 0.9), [0.7, -2.0])
+
+
+def test_a_plain_function_may_say_that_it_is_differentiable():
+    def mid_grey(images):
+        return -abs(images.mean((1, 2, 3)) - 0.46)
+
+    mid_grey.differentiable = True
+    model = resolve_reward(mid_grey)
+    images = np.full((2, 4, 4, 3), 0.46, np.float32)
+    assert model.differentiable
+    np.testing.assert_allclose(score(model, images, images, None), [0, 0], atol=1e-6)
+
+
+def test_scores_that_are_no_numbers_are_refused():
+    images = np.zeros((2, 4, 4, 3), np.float32)
+    with pytest.raises(ValueError, match="want numbers"):
+        score(resolve_reward(lambda images: ["good"] * len(images)), images, images, None)

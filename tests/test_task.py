@@ -374,3 +374,12 @@ def test_states_are_joined_and_picked_apart():
     np.testing.assert_array_equal(select(joined, [2, 0]).photos, np.concatenate([states[2].photos, states[0].photos]))
     without = [state._replace(targets=None) for state in states]
     assert concatenate(without).targets is None and select(without[0], [0]).targets is None
+
+
+def test_labels_are_kept_in_a_folder_for_the_next_run(tmp_path):
+    task = ExposureTask(labels_folder=str(tmp_path))
+    labels = task.scene(3, np.random.default_rng(0)).labels
+    (file,) = tmp_path.glob("*.npz")
+    with np.load(file) as content:
+        assert sorted(np.bincount(content["labels"].ravel())) == sorted(np.bincount(labels.ravel()))
+        assert content["labels"].shape == labels.shape
