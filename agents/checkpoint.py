@@ -22,7 +22,7 @@ FORMAT = "deepexposure-gym agent, version 1"
 FILE_NAME = "agent.safetensors"
 SHIPPED = Path(__file__).parent / "pretrained" / FILE_NAME
 ACTION_SPACE = Box(-1.0, 1.0, (1,), np.float32)
-SETTINGS = {field.name for field in fields(TaskConfig)} - {"transform", "shaping", "labels_folder"}  # of a training only
+SETTINGS = {field.name for field in fields(TaskConfig)} - {"transform", "shaping", "labels_folder"}  # a training's
 PLACEHOLDER = [Photo("none", np.zeros((8, 8, 3), np.float32))]  # a task needs a photo, even to tell its spaces
 
 
