@@ -25,20 +25,20 @@ from exposure_env.photos import Misexpose, Photo
 class TrainConfig:
     """Everything that a training run depends on, but the photos. The defaults are the `quick` preset's."""
 
-    total_timesteps: int = 16_000  # exposures to try; a photo of six segments takes six
+    total_timesteps: int = 40_000  # exposures to try; a photo of six segments takes six
     seed: int = 0  # same seed, same weights
     device: str = "auto"  # "cpu", "cuda", or "auto"
 
     # The task; see exposure_env.task.TaskConfig
     task_preset: Literal["recommended", "paper"] = "recommended"  # see exposure_env.task.PRESETS
     max_segments: int = 6  # of one photo
-    num_envs: int = 32  # photos retouched at once
+    num_envs: int = 64  # photos retouched at once
 
     # The actor
     learning_rate: float = 2e-4  # of the actor, at the start
     learning_rate_decay: float = 0.05  # exponential, to this fraction of the start
     n_batches: int = 8  # mini-batches that one update is accumulated over
-    batch_size: int = 4  # episodes in a mini-batch
+    batch_size: int = 8  # episodes in a mini-batch
     gamma: float = 0.99  # discount factor
     advantage: Literal["potential", "paper_abs", "paper_literal"] = "potential"  # eq. (15), corrected or as printed
     value_image: Literal["final", "next"] = "final"  # which image values a step: the finished one or the next
@@ -50,7 +50,7 @@ class TrainConfig:
     # The discriminator
     discriminator_learning_rate: float = 5e-4  # at the start
     discriminator_learning_rate_decay: float = 0.05  # exponential, to this fraction of the start
-    discriminator_batch_size: int = 32  # real images, and as many fakes, in a step
+    discriminator_batch_size: int = 64  # real images, and as many fakes, in a step
     n_critic: int = 5  # discriminator steps per update of the actor
     warm_up: int = 30  # discriminator steps before the actor's first update
     gradient_penalty: float = 10.0  # weight of the penalty on the discriminator's slope (eq. 12)
