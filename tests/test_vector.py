@@ -110,7 +110,7 @@ class TestEqualsSingleEnvironments:
         assert ends[0].all() and ends[1].any() == (mode is not AutoresetMode.NEXT_STEP)
 
     def test_one_environment(self):
-        self.compare(AutoresetMode.SAME_STEP, num_envs=1)
+        assert self.compare(AutoresetMode.SAME_STEP, num_envs=1).any()
 
     def test_the_generators_go_on_after_another_reset(self):
         ours, theirs = pair(AutoresetMode.NEXT_STEP)
