@@ -9,9 +9,7 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.discriminator import DiscriminatorTrainer
-from exposure_env.image import Array
 from exposure_env.photos import Misexpose, Photo, check_photo, misexpose, thumbnail
-from exposure_env.task import Outcome
 
 MARGIN = 9 / 8  # experts are kept this much larger than the crops that are shown
 
@@ -95,7 +93,7 @@ class AdversarialReward(BaseCallback):
     def _on_step(self) -> bool:
         finished = self.training_env.unwrapped.finished
         if finished is not None:
-            self.fresh += self._shown(finished)
+            self.fresh += self.training_env.unwrapped.task.shown(finished.state, finished.image)
         return True
 
     def _on_rollout_end(self) -> None:
@@ -118,12 +116,6 @@ class AdversarialReward(BaseCallback):
                  for source, num in ((fresh, num_fresh), (self.pool, self.num_pooled))]
         own = np.concatenate(drawn)
         return np.concatenate([mirrored(own, self.rng), self.experts.misexposed(self.num_misexposed)])
-
-    def _shown(self, finished: Outcome) -> list[Array]:
-        """The images of the kind that is rewarded."""
-        task = self.training_env.unwrapped.task
-        return {"fused": [finished.image], "local": [task.local(finished.state)],
-                "both": [finished.image, task.local(finished.state)]}[task.config.reward_image]
 
 
 def mirrored(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:

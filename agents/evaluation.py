@@ -14,7 +14,7 @@ from exposure_env.env import checked_action
 from exposure_env.episode import EpisodeState, is_done, observe
 from exposure_env.fusion import resolve_fusion
 from exposure_env.observations import ObsType, encode
-from exposure_env.photos import Photo, thumbnail
+from exposure_env.photos import Photo
 from exposure_env.task import ExposureTask, Scene
 
 NUM_FITTED = 128  # photos that the constant exposure is fitted on: it's one number
@@ -134,8 +134,7 @@ def _records(task: ExposureTask, scenes: Sequence[Scene], state: EpisodeState) -
         pixels = np.bincount(state.labels[i].ravel(), minlength=count)
         true_evs = None
         if scene.photo.ev_map is not None:
-            ev_map = thumbnail(scene.photo.ev_map, task.config.size, task.config.thumbnail)
-            sums = np.bincount(state.labels[i].ravel(), ev_map.ravel(), minlength=count)
+            sums = np.bincount(state.labels[i].ravel(), scene.photo.ev_map.ravel(), minlength=count)
             true_evs = np.where(pixels > 0, sums / np.maximum(pixels, 1), np.nan).tolist()
         evs, areas = state.evs[i, :count].tolist(), (pixels / pixels.sum()).tolist()
         segments = int(scene.labels.max()) + 1

@@ -148,20 +148,20 @@ def blend_detail(
 
 
 def resized(plane: np.ndarray, height: int, width: int, enlarge: int = cv2.INTER_LINEAR) -> np.ndarray:
-    """The plane at another size, averaged where it shrinks.
+    """The plane or image at another size, averaged where it shrinks.
 
     Args:
-        plane: (h, w) float32.
+        plane: (h, w) or (h, w, 3), float32 or uint8.
         height: New height, 1 or more [pixels].
         width: New width, 1 or more [pixels].
         enlarge: OpenCV's interpolation where it grows.
 
     Returns:
-        (height, width) float32, a new array.
+        (height, width) or (height, width, 3), same dtype, a new array.
     """
     # Two steps, since INTER_AREA averages only where both sides shrink.
     shrunk = cv2.resize(plane, (min(width, plane.shape[1]), min(height, plane.shape[0])), interpolation=cv2.INTER_AREA)
-    return shrunk if shrunk.shape == (height, width) else cv2.resize(shrunk, (width, height), interpolation=enlarge)
+    return shrunk if shrunk.shape[:2] == (height, width) else cv2.resize(shrunk, (width, height), interpolation=enlarge)
 
 
 def as_floats(pixels: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from exposure_env.files import SUFFIXES, load_image, shrink
+from exposure_env.full_size import resized
 from exposure_env.image import expose
 
 
@@ -238,7 +239,7 @@ def thumbnail(image: np.ndarray, size: int = 64, mode: str = "squeeze") -> np.nd
         ValueError: Unknown mode or a size below 1.
     """
     top, left, height, width = content_box(*image.shape[:2], size, mode)
-    content = _resize(image, height, width)
+    content = resized(image, height, width)
     bottom, right = size - top - height, size - left - width
     if content.ndim == 3 and content.dtype.kind == "f":
         content = np.clip(content, 0.0, 1.0)  # averaging overshoots by a rounding error; maps of EVs may be anything
@@ -256,13 +257,6 @@ def content_box(height: int, width: int, size: int, mode: str = "squeeze") -> tu
         inner = max(1, round(height * scale)), max(1, round(width * scale))
         return (size - inner[0]) // 2, (size - inner[1]) // 2, *inner
     raise ValueError(f"the thumbnail's mode is {mode!r}, but must be 'squeeze' or 'letterbox'")
-
-
-def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    # Two steps, since INTER_AREA averages only where it shrinks both sides.
-    shrunk = min(image.shape[0], height), min(image.shape[1], width)
-    image = cv2.resize(image, shrunk[::-1], interpolation=cv2.INTER_AREA)
-    return image if shrunk == (height, width) else cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def _photo_files(folder: Path) -> list[Path]:

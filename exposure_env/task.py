@@ -202,13 +202,13 @@ class ExposureTask:
         Raises:
             ValueError: If the model returns a wrong shape or a score that is not finite.
         """
-        shown = self._shown(state)
+        shown = self.shown(state)
         return sum(self._score(image, state, model or self.reward_model) for image in shown) / len(shown)
 
     def finish(self, state: EpisodeState) -> "Outcome":
         """What finished episodes came to, from one call of the reward model (two for `reward_image="both"`)."""
         fused = self.fused(state)
-        shown, num = self._shown(state, fused), len(state.step)
+        shown, num = self.shown(state, fused), len(state.step)
         if self.config.relative:  # the photos themselves are scored in the same call
             twice = concatenate([state, state])
             shown = [np.concatenate([image, state.photos]) for image in shown]
@@ -236,8 +236,8 @@ class ExposureTask:
             gained += rewards.shaping(*potentials, is_done(after), self.config.gamma)
         return gained
 
-    def _shown(self, state: EpisodeState, fused: Array | None = None) -> list[Array]:
-        """The images that are scored."""
+    def shown(self, state: EpisodeState, fused: Array | None = None) -> list[Array]:
+        """The images so far that are scored, each (N, H, W, 3); `fused` is the blend, where it is known already."""
         which = self.config.reward_image
         images = [] if which == "local" else [self.fused(state) if fused is None else fused]
         return images if which == "fused" else [*images, self.local(state)]
