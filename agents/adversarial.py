@@ -3,13 +3,18 @@
 `AdversarialReward` is an SB3 callback. It knows nothing of the agent but the images that its episodes end with.
 """
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.discriminator import DiscriminatorTrainer
+from exposure_env.episode import EpisodeState, is_done
 from exposure_env.photos import Misexpose, Photo, check_photo, misexpose, thumbnail
+from exposure_env.task import ExposureTask, select
 
 MARGIN = 9 / 8  # experts are kept this much larger than the crops that are shown
 
@@ -49,13 +54,25 @@ class ExpertPhotos:
                   for image in self.batch(num)]
         return np.stack(spoilt) if num else self.batch(0)
 
+    def state_dict(self) -> dict[str, Any]:
+        """What further batches depend on, but for the photos: the state of the random numbers."""
+        return {"rng": rng_state(self.rng)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on where another source of the same photos was.
+
+        Args:
+            state: What its `state_dict` gave.
+        """
+        self.rng.bit_generator.state = json.loads(state["rng"])
+
 
 class AdversarialReward(BaseCallback):
     """After every rollout the discriminator takes some steps; then the agent is updated against it.
 
-    Fakes are of three kinds: images that the agent has just made, images it made earlier, and experts' photos
-    deliberately misexposed. The last need no pairs, and they alone show the discriminator a photo's own right exposure:
-    without them it learns the distribution of brightness over the data set and no more.
+    Fakes are of four kinds: images that the agent has just made, images it made earlier, images of episodes that are
+    not over, and experts' photos deliberately misexposed. The last need no pairs, and they alone show the discriminator
+    a photo's own right exposure: without them it learns the distribution of brightness over the data set and no more.
 
     Args:
         trainer: Trainer of the discriminator that is the environment's reward.
@@ -65,6 +82,8 @@ class AdversarialReward(BaseCallback):
         warm_up: Discriminator steps after the first rollout, before the agent's first update.
         pooled: Fraction of fakes taken from a pool of earlier ones.
         misexposed: Fraction of fakes that are misexposed experts' photos.
+        unfinished: Fraction of fakes that show states of the last rollout between an episode's first exposure and its
+            last: for agents that value a step by the score of the image after it.
         pool_size: Images remembered.
         seed: Of the choice of images.
 
@@ -73,11 +92,12 @@ class AdversarialReward(BaseCallback):
     """
 
     def __init__(self, trainer: DiscriminatorTrainer, experts: ExpertPhotos, *, n_critic: int = 5, batch_size: int = 8,
-                 warm_up: int = 30, pooled: float = 0.5, misexposed: float = 0.0, pool_size: int = 2048,
-                 seed: int = 0):
+                 warm_up: int = 30, pooled: float = 0.5, misexposed: float = 0.0,
+                 unfinished: float = 0.0, pool_size: int = 2048, seed: int = 0):
         super().__init__()
-        if min(pooled, misexposed) < 0 or pooled + misexposed > 1:
-            raise ValueError(f"pooled and misexposed are fractions of one batch, not {pooled} and {misexposed}")
+        if min(pooled, misexposed, unfinished) < 0 or pooled + misexposed + unfinished > 1:
+            raise ValueError(f"pooled, misexposed and unfinished are fractions of one batch, not {pooled}, "
+                             f"{misexposed} and {unfinished}")
         if min(n_critic, batch_size, pool_size) < 1:
             raise ValueError(f"n_critic, batch_size and pool_size must be at least 1, not {n_critic}, {batch_size} and "
                              f"{pool_size}")
@@ -85,37 +105,93 @@ class AdversarialReward(BaseCallback):
         self.n_critic, self.batch_size, self.warm_up = n_critic, batch_size, warm_up
         self.num_misexposed = round(misexposed * batch_size)
         self.num_pooled = min(round(pooled * batch_size), batch_size - self.num_misexposed)  # both may round up
+        self.num_unfinished = min(round(unfinished * batch_size), batch_size - self.num_misexposed - self.num_pooled)
         self.pool_size, self.rng = pool_size, np.random.default_rng(seed)
         self.fresh: list[np.ndarray] = []
+        self.unfinished: list[np.ndarray] = []
         self.pool: np.ndarray | None = None
         self.rollouts = 0
 
     def _on_step(self) -> bool:
-        finished = self.training_env.unwrapped.finished
-        if finished is not None:
-            self.fresh += self.training_env.unwrapped.task.shown(finished.state, finished.image)
+        env = self.training_env.unwrapped
+        if env.finished is not None:
+            self.fresh += env.task.shown(env.finished.state, env.finished.image)
+        if self.num_unfinished:
+            self.unfinished += self._shown_unfinished(env.task, env.envs.state)
         return True
+
+    def _shown_unfinished(self, task: ExposureTask, state: EpisodeState) -> list[np.ndarray]:
+        begun = np.flatnonzero((state.step > 0) & ~is_done(state))
+        if len(begun) == 0:
+            return []
+        some = self.rng.permutation(begun)[: self.num_unfinished]  # blends cost time: as many as one batch takes
+        return task.shown(select(state, some))
 
     def _on_rollout_end(self) -> None:
         if not self.fresh:  # a short rollout of another agent, in which no episode ended
             return
-        fresh = np.concatenate(self.fresh)
+        fresh, unfinished = np.concatenate(self.fresh), np.concatenate([self.fresh[0][:0], *self.unfinished])
         self.fresh.clear()
+        self.unfinished.clear()
         earlier = fresh[:0] if self.pool is None else self.pool
         self.pool = np.concatenate([earlier, fresh])[-self.pool_size :]
-        self.trainer.progress(self.model._current_progress_remaining)
+        self.trainer.progress(max(self.model._current_progress_remaining, 0.0))  # SB3's last rollout goes beyond
         for _ in range(self.n_critic if self.rollouts else max(self.warm_up, self.n_critic)):
-            metrics = self.trainer.update(self.experts.batch(self.batch_size), self._fakes(fresh))
+            metrics = self.trainer.update(self.experts.batch(self.batch_size), self._fakes(fresh, unfinished))
         self.rollouts += 1
         for name, value in metrics.items():
             self.logger.record(f"discriminator/{name}", value)
 
-    def _fakes(self, fresh: np.ndarray) -> np.ndarray:
-        num_fresh = self.batch_size - self.num_pooled - self.num_misexposed
-        drawn = [source[self.rng.integers(len(source), size=num)]
-                 for source, num in ((fresh, num_fresh), (self.pool, self.num_pooled))]
-        own = np.concatenate(drawn)
+    def _fakes(self, fresh: np.ndarray, unfinished: np.ndarray) -> np.ndarray:
+        num_unfinished = self.num_unfinished if len(unfinished) else 0  # none where all photos are of one segment
+        num_fresh = self.batch_size - self.num_pooled - self.num_misexposed - num_unfinished
+        sources = [(fresh, num_fresh), (self.pool, self.num_pooled)]
+        sources += [(unfinished, num_unfinished)] if num_unfinished else []
+        own = np.concatenate([source[self.rng.integers(len(source), size=num)] for source, num in sources])
         return np.concatenate([mirrored(own, self.rng), self.experts.misexposed(self.num_misexposed)])
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of all that the rest of the game depends on, but for the settings, the photos and the agent.
+
+        Tensors, numbers and strings: `torch.save` writes it, and `torch.load` reads it with `weights_only=True`.
+        """
+        return {
+            "pool": None if self.pool is None else torch.tensor(self.pool),
+            "fresh": [torch.tensor(images) for images in self.fresh],
+            "unfinished": [torch.tensor(images) for images in self.unfinished],
+            "rollouts": self.rollouts,
+            "rng": rng_state(self.rng),
+            "trainer": self.trainer.state_dict(),
+            "experts": self.experts.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on where another game with the same settings was.
+
+        Args:
+            state: What its `state_dict` gave.
+
+        Raises:
+            ValueError: If it is the state of something else, or of images of another size.
+        """
+        if missing := self.state_dict().keys() - state.keys():
+            raise ValueError(f"this is not the state of an AdversarialReward: it lacks {sorted(missing)}")
+        size = self.experts.size
+        images = [*state["fresh"], *state["unfinished"], *([] if state["pool"] is None else [state["pool"]])]
+        if wrong := {tuple(batch.shape[1:]) for batch in images} - {(size, size, 3)}:
+            raise ValueError(f"the state holds images of {sorted(wrong)}, not {(size, size, 3)} as the experts'")
+        self.trainer.load_state_dict(state["trainer"])
+        self.experts.load_state_dict(state["experts"])
+        self.pool = None if state["pool"] is None else state["pool"].cpu().numpy().copy()
+        self.fresh = [batch.cpu().numpy().copy() for batch in state["fresh"]]
+        self.unfinished = [batch.cpu().numpy().copy() for batch in state["unfinished"]]
+        self.rollouts = state["rollouts"]
+        self.rng.bit_generator.state = json.loads(state["rng"])
+
+
+def rng_state(rng: np.random.Generator) -> str:
+    """The state of a generator as JSON: its integers have 128 bits, more than files of tensors hold."""
+    return json.dumps(rng.bit_generator.state)
 
 
 def mirrored(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:

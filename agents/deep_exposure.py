@@ -1,14 +1,13 @@
 """DeepExposure (Yu et al., NeurIPS 2018) as a Stable-Baselines3 algorithm.
 
 A deterministic policy gradient without replay: whole episodes are collected, and the actor takes one step along the
-gradient accumulated over `n_batches` mini-batches of `batch_size` episodes. In the form built here, DeepExposure II,
-the reward model itself is the value function (section 2.5); its gradient reaches the action through the known
-transition, from the episode's own state.
+gradient accumulated over `n_batches` mini-batches of `batch_size` episodes. DeepExposure I learns a value network; in
+DeepExposure II the reward model itself is the value function (section 2.5). `gradients` has both, and two more to
+compare with. The gradient reaches the action through the known transition, from the episode's own state.
 """
 
 import time
 import warnings
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,17 +16,18 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import ActionNoise, OrnsteinUhlenbeckActionNoise, VectorizedActionNoise
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
-from torch import Tensor
+from stable_baselines3.common.utils import FloatSchedule
 
+from agents.gradients import FACTORS, GRADIENTS, critic_targets, planes
 from agents.policy import ExposurePolicy
 from agents.vec_env import ExposureVecEnv
-from exposure_env.episode import EpisodeState, observe, visited
+from exposure_env.episode import EpisodeState
 from exposure_env.task import Outcome, concatenate, select
 from exposure_env.vector import ExposureVectorEnv
 
 
 class DeepExposure(BaseAlgorithm):
-    """DeepExposure II.
+    """DeepExposure I and II.
 
     Args:
         policy: "CnnPolicy", "MultiInputPolicy" (for dict observations; both name the same policy) or a class.
@@ -36,12 +36,21 @@ class DeepExposure(BaseAlgorithm):
         n_batches: Mini-batches whose gradients make one update (section 2.2).
         batch_size: Episodes in a mini-batch.
         gamma: Discount factor.
-        advantage: "potential", A_t = gamma^(K-1-t) [D(S_t+1) - D(S_t)], the corrected eq. (15); "paper_abs", the
+        value: Where the actor's gradient comes from (see `gradients`): "critic", a value network, DeepExposure I;
+            "discriminator", the reward model itself, DeepExposure II; "pathwise", the whole episode differentiated;
+            "q", a learned Q(s, a) as in DDPG.
+        advantage: Of II: "potential", A_t = gamma^(K-1-t) [D(S_t+1) - D(S_t)], the corrected eq. (15); "paper_abs", the
             same direction with the printed equation's magnitude, |gamma - 1| gamma^(K-1-t) D; "paper_literal", the
             printed sign, which makes the policy worse (for the record).
-        value_image: What stands in for the unknown final image: "next", the image after the step (section 2.5), or
+        value_image: Of II: what stands in for the unknown final image: "next", the image after the step (section 2.5), or
             "final", the finished image of the same episode, the actor's other exposures in it held: what eq. (14) asks
             for, known once the episode is over, and cheaper, one score for all steps of an episode.
+        critic_learning_rate: The critic's, a number or a schedule. It should learn faster than the actor.
+        critic_steps: Steps of the critic per update, each on its share of the episodes; 1 accumulates as the actor's.
+        td_lambda: Of the critic's targets: 1 for the return, 0 for eq. (6). The return has no bias, and with one
+            reward an episode hardly more variance.
+        shaping: Of I and of Q(s, a): whether the score of the image so far is a shaping potential. The critic then has
+            to learn only what an image will still gain. Optimal policies are the same (Ng, Harada, Russell 1999).
         action_noise: Added to the action while collecting; by default Ornstein-Uhlenbeck noise, theta 0.015, sigma
             0.03 (section 5.1) at dt 1. None for none.
         reset_noise: Whether the noise starts anew with each episode.
@@ -77,8 +86,13 @@ class DeepExposure(BaseAlgorithm):
         n_batches: int = 8,
         batch_size: int = 8,
         gamma: float = 0.99,
+        value: str = "discriminator",
         advantage: str = "potential",
         value_image: str = "final",
+        critic_learning_rate: float | Schedule = 5e-5,
+        critic_steps: int = 1,
+        td_lambda: float = 1.0,
+        shaping: bool = False,
         action_noise: ActionNoise | str | None = "ou",
         reset_noise: bool = True,
         ev_penalty: float = 0.0,
@@ -91,22 +105,28 @@ class DeepExposure(BaseAlgorithm):
         device: torch.device | str = "auto",
         _init_setup_model: bool = True,
     ):
-        if advantage not in _FACTORS:
-            raise ValueError(f"advantage must be one of {sorted(_FACTORS)}, not {advantage!r}")
+        if value not in GRADIENTS:
+            raise ValueError(f"value must be one of {sorted(GRADIENTS)}, not {value!r}")
+        if advantage not in FACTORS:
+            raise ValueError(f"advantage must be one of {sorted(FACTORS)}, not {advantage!r}")
         if advantage == "paper_literal":
             warnings.warn('advantage="paper_literal" follows eq. (15) as printed, and lowers the score', stacklevel=2)
         if value_image not in ("next", "final"):
             raise ValueError(f'value_image must be "next" or "final", not {value_image!r}')
         if min(n_batches, batch_size) < 1:
             raise ValueError(f"n_batches and batch_size must be at least 1, not {n_batches} and {batch_size}")
-        if not 0 <= gamma <= 1:
-            raise ValueError(f"gamma must lie in [0, 1], not {gamma}")
+        if not (0 <= gamma <= 1 and 0 <= td_lambda <= 1):
+            raise ValueError(f"gamma and td_lambda must lie in [0, 1], not {gamma} and {td_lambda}")
+        if critic_steps < 1:
+            raise ValueError(f"critic_steps must be at least 1, not {critic_steps}")
         if ev_penalty < 0 or (max_slope is not None and max_slope <= 0):
             raise ValueError(f"ev_penalty must be at least 0, max_slope above 0, not {ev_penalty} and {max_slope}")
         super().__init__(policy, _adapted(env), learning_rate, policy_kwargs, stats_window_size, tensorboard_log,
                          verbose, device, support_multi_env=True, seed=seed)
         self.n_batches, self.batch_size, self.gamma = n_batches, batch_size, gamma
-        self.advantage, self.value_image = advantage, value_image
+        self.value, self.advantage, self.value_image = value, advantage, value_image
+        self.critic_schedule, self.critic_steps = FloatSchedule(critic_learning_rate), critic_steps
+        self.td_lambda, self.shaping = td_lambda, shaping
         if action_noise == "ou":
             action_noise = OrnsteinUhlenbeckActionNoise(np.zeros(1), np.full(1, 0.03), theta=0.015, dt=1.0)
         self.action_noise, self.reset_noise = action_noise, reset_noise
@@ -121,8 +141,9 @@ class DeepExposure(BaseAlgorithm):
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
-        self.policy = self.policy_class(self.observation_space, self.action_space, self.lr_schedule,
-                                        **self.policy_kwargs).to(self.device)
+        kind = {"critic": "V", "q": "Q"}.get(self.value)
+        self.policy = self.policy_class(self.observation_space, self.action_space, self.lr_schedule, critic=kind,
+                                        critic_lr_schedule=self.critic_schedule, **self.policy_kwargs).to(self.device)
 
     @property
     def exposure_env(self) -> ExposureVecEnv:
@@ -140,8 +161,8 @@ class DeepExposure(BaseAlgorithm):
         if self.env is None:
             raise ValueError("this model has no environment: give one to load() or set_env()")
         reward_model = self.exposure_env.task.reward_model
-        if not getattr(reward_model, "differentiable", False):
-            raise ValueError(f"DeepExposure II needs a differentiable reward model, which {reward_model!r} is not: set "
+        if self.value != "q" and not getattr(reward_model, "differentiable", False):
+            raise ValueError(f"DeepExposure needs a differentiable reward model, which {reward_model!r} is not: set "
                              "its attribute differentiable=True if gradients flow to Torch images")
         total_timesteps, callback = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
@@ -189,26 +210,31 @@ class DeepExposure(BaseAlgorithm):
         return concatenate([outcome.state for outcome in outcomes])
 
     def train(self, finished: EpisodeState) -> None:
-        """One step of the actor (eq. 8 and 10): gradients of all mini-batches, averaged over all transitions.
+        """One step of the actor (eq. 8 and 10), before it the critic's, where there is one (eq. 9 and 11).
 
         Args:
             finished: Episodes that ended, NumPy.
+
+        Raises:
+            ValueError: If a loss is not finite.
         """
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         columns = (None if array is None else torch.as_tensor(array, device=self.device) for array in finished)
         state = EpisodeState(*columns)
+        if self.policy.critic is not None:
+            self.train_critic(state)
         transitions = int(state.num_segments.sum())
         self.policy.optimizer.zero_grad()
-        total, actions = 0.0, []
+        weights, total, actions = list(self.policy.actor.parameters()), 0.0, []
         for episodes in torch.randperm(len(state.step)).split(self.batch_size):
-            loss, taken = self.actor_loss(select(state, episodes.to(self.device)))
-            loss.backward()  # averaged below, so that max_slope meets the slope of a single step
+            loss, taken = GRADIENTS[self.value](self, select(state, episodes.to(self.device)))
+            loss.backward(inputs=weights)  # averaged below, so that max_slope meets the slope of a single step
             total += loss.item() / transitions
             actions.append(taken)
         if not np.isfinite(total):
             raise ValueError(f"the actor's loss is {total}: the reward model has gone astray")
-        for parameter in self.policy.actor.parameters():
+        for parameter in weights:
             parameter.grad /= transitions
         self.policy.optimizer.step()
         self._n_updates += 1
@@ -220,35 +246,28 @@ class DeepExposure(BaseAlgorithm):
         self.logger.record("train/ev_std", evs.std().item())
         self.logger.record("train/saturated", (actions.abs() > 0.99).float().mean().item())
 
-    def actor_loss(self, finished: EpisodeState) -> tuple[Tensor, Tensor]:
-        """Minus the advantages, summed over the transitions of a mini-batch, and the actions (T,) it would take now.
-
-        The value of a state is the reward model's score of its image. Only the score after the step depends on the
-        action, so the score before it, V(s), is left out: it has no gradient.
-        """
-        task = self.exposure_env.task
-        episode, states = visited(finished)
-        with torch.no_grad():
-            planes = observe(states, task.local(states), task.config.planes)
-            if self.exposure_env.envs.obs_type != "float32":  # the actor sees what it saw while it played
-                images = planes[..., : 11 if self.exposure_env.envs.obs_type == "dict" else None]  # not the progress
-                images[:] = (images * 255).round() / 255
-        actions = self.policy.actor(planes.permute(0, 3, 1, 2))[:, 0]
-        evs = task.exposure(actions)
-        penalty = self.ev_penalty * evs.square().sum()
-        if self.max_slope is not None:
-            evs = evs.clone()  # the score's slope is limited, not the penalty's
-            evs.register_hook(lambda slope: slope.clamp(-self.max_slope, self.max_slope))
-        remaining = states.num_segments - 1 - states.step  # K - 1 - t
-        weights = _FACTORS[self.advantage](self.gamma) * self.gamma**remaining
-        if self.value_image == "next":
-            scores = task.score(task.advance(states, evs))
-            loss = -(weights * scores).sum()
-        else:  # all exposures of an episode in one finished image: its score's gradient reaches each action, weighted
-            weighted = weights * evs + ((1 - weights) * evs).detach()
-            plans = torch.zeros_like(finished.evs).index_put((episode, states.step), weighted)
-            loss = -task.score(finished._replace(evs=plans)).sum()
-        return loss + penalty, actions.detach()
+    def train_critic(self, finished: EpisodeState) -> None:
+        """`critic_steps` steps of the critic towards its TD(lambda) targets, each on its share of the episodes."""
+        for group in self.policy.critic_optimizer.param_groups:
+            group["lr"] = self.critic_schedule(self._current_progress_remaining)
+        shares = torch.randperm(len(finished.step)).tensor_split(min(self.critic_steps, len(finished.step)))
+        squared, variance, num = 0.0, 0.0, int(finished.num_segments.sum())
+        for share in shares:
+            self.policy.critic_optimizer.zero_grad()
+            transitions = int(finished.num_segments[share].sum())
+            for episodes in share.split(self.batch_size):
+                targets, actions, states = critic_targets(self, select(finished, episodes.to(self.device)))
+                seen = planes(self, states)
+                values = self.policy.critic(seen, actions) if self.value == "q" else self.policy.critic(seen)
+                loss = (targets - values).square().sum()
+                (loss / transitions).backward()
+                squared += loss.item() / num
+                variance += targets.square().sum().item() / num
+            self.policy.critic_optimizer.step()
+        if not np.isfinite(squared):
+            raise ValueError(f"the critic's loss is {squared}: lower its learning rate")
+        self.logger.record("train/critic_loss", squared)
+        self.logger.record("train/critic_unexplained", squared / max(variance, 1e-12))
 
     def dump_logs(self, iteration: int) -> None:
         """Writes the logged values, under SB3's usual names."""
@@ -266,14 +285,8 @@ class DeepExposure(BaseAlgorithm):
         return [*super()._excluded_save_params(), "_noise"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
-        return ["policy", "policy.optimizer"], []
-
-
-_FACTORS: dict[str, Callable[[float], float]] = {
-    "potential": lambda gamma: 1.0,
-    "paper_abs": lambda gamma: abs(gamma - 1),
-    "paper_literal": lambda gamma: gamma - 1,
-}
+        critic = [] if self.policy.critic is None else ["policy.critic_optimizer"]
+        return ["policy", "policy.optimizer", *critic], []
 
 
 def _adapted(env: Any) -> Any:

@@ -1,12 +1,14 @@
 """The reward that learns: a discriminator told expert from agent photos apart, trained as a WGAN-GP (section 2.3)."""
 
-from typing import Any
+import copy
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.utils import FloatSchedule
 from torch import Tensor
+from torch.nn import functional
 
 from agents.networks import Discriminator
 
@@ -20,14 +22,16 @@ class DiscriminatorReward:
         width: See `networks.Stack`.
         halvings: See `networks.Stack`.
         contrast: See `networks.statistics`.
+        spectral_norm: See `networks.Discriminator`.
         device: Where the network lives.
     """
 
     differentiable = True
 
     def __init__(self, network: Discriminator | None = None, *, size: int = 64, width: int = 32, halvings: int = 0,
-                 contrast: str = "variance", device: str | torch.device = "cpu"):
-        self.network = (network or Discriminator(size, width, halvings, contrast)).to(device)
+                 contrast: str = "variance", spectral_norm: bool = False, device: str | torch.device = "cpu"):
+        self.network = (network or Discriminator(size, width, halvings, contrast, spectral_norm)).to(device)
+        self.network.eval()  # a score must not depend on how often scores were asked for: see spectral_norm
 
     def __call__(self, images: Any, **context: Any) -> Any:
         """(N, H, W, 3) in [0, 1] -> (N,) scores, unbounded; only their differences mean something."""
@@ -45,20 +49,26 @@ class DiscriminatorTrainer:
     Args:
         reward: The reward model whose network is trained.
         learning_rate: Adam's, with betas 0.5 and 0.9 (Exposure's); a number or a schedule of the progress remaining.
-        gradient_penalty: Weight lambda of the penalty.
-        one_sided: Penalise only slopes above 1 (Exposure) instead of any other than 1 (the paper).
+        loss: "wgan-gp", the paper's: difference of mean scores, and a penalty on slopes other than 1 between real and
+            fake. "relativistic", R3GAN's (Huang et al. 2024, arXiv 2501.05441): softplus(fake - real) of random pairs,
+            and half the squared slope at real (R1) and at fake images (R2); slopes vanish where the two are alike.
+        gradient_penalty: Weight of the penalty: lambda, or R3GAN's gamma.
+        one_sided: Of "wgan-gp": penalise only slopes above 1 (Exposure) instead of any other than 1 (the paper).
         drift: Weight of the mean squared score of real photos; keeps the scores' arbitrary offset near 0.
         seed: Seed of the interpolation between real and fake.
 
     Raises:
-        ValueError: If a weight is negative.
+        ValueError: If the loss is unknown or a weight is negative.
     """
 
     def __init__(self, reward: DiscriminatorReward, *, learning_rate: float | Schedule = 5e-5,
-                 gradient_penalty: float = 10.0, one_sided: bool = False, drift: float = 1e-3, seed: int = 0):
+                 loss: Literal["wgan-gp", "relativistic"] = "wgan-gp", gradient_penalty: float = 10.0,
+                 one_sided: bool = False, drift: float = 1e-3, seed: int = 0):
+        if loss not in ("wgan-gp", "relativistic"):
+            raise ValueError(f'loss must be "wgan-gp" or "relativistic", not {loss!r}')
         if gradient_penalty < 0 or drift < 0:
             raise ValueError(f"gradient_penalty and drift must not be negative: {gradient_penalty}, {drift}")
-        self.network = reward.network
+        self.network, self.loss = reward.network, loss
         self.weight, self.one_sided, self.drift = gradient_penalty, one_sided, drift
         self.schedule = FloatSchedule(learning_rate)
         self.optimizer = torch.optim.Adam(self.network.parameters(), self.schedule(1.0), betas=(0.5, 0.9))
@@ -77,8 +87,8 @@ class DiscriminatorTrainer:
             fake: (N, H, W, 3) other photos in [0, 1].
 
         Returns:
-            "loss" (eq. 12 without the penalties), "real" and "fake" mean scores, "slope" mean gradient norm,
-            "penalty" the weighted gradient penalty.
+            "loss" (eq. 12, or R3GAN's, without the penalties), "real" and "fake" mean scores, "slope" mean gradient
+            norm, "penalty" the weighted gradient penalty.
 
         Raises:
             ValueError: If the two differ in shape or the loss is not finite.
@@ -87,10 +97,17 @@ class DiscriminatorTrainer:
             raise ValueError(f"as many real as fake images of one size, please: {real.shape}, {fake.shape}")
         device = next(self.network.parameters()).device
         real, fake = (torch.as_tensor(images, device=device).detach() for images in (real, fake))
-        scores = self.network(torch.cat([real, fake]))
-        score_real, score_fake = scores[: len(real)], scores[len(real) :]
-        penalty, slope = self.penalty(real, fake)
-        loss = score_fake.mean() - score_real.mean()
+        self.network.train()
+        try:
+            scores = self.network(torch.cat([real, fake]))
+            score_real, score_fake = scores[: len(real)], scores[len(real) :]
+            penalty, slope = self.penalty(real, fake)
+        finally:
+            self.network.eval()
+        if self.loss == "wgan-gp":
+            loss = score_fake.mean() - score_real.mean()
+        else:
+            loss = functional.softplus(score_fake - score_real).mean()
         total = loss + self.weight * penalty + self.drift * score_real.square().mean()
         if not torch.isfinite(total):
             raise ValueError(f"the discriminator's loss is {total.item()}: lower its learning rate")
@@ -101,10 +118,45 @@ class DiscriminatorTrainer:
                 "slope": slope.item(), "penalty": self.weight * penalty.item()}
 
     def penalty(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean of (|gradient| - 1)^2 on random points between real and fake images, and the mean |gradient|."""
-        mix = torch.rand((len(real), 1, 1, 1), generator=self.generator).to(real.device)
-        between = (mix * real + (1 - mix) * fake).requires_grad_(True)
-        (gradient,) = torch.autograd.grad(self.network(between).sum(), between, create_graph=True)
-        slope = (gradient.square().sum((1, 2, 3)) + 1e-12).sqrt()
+        """The penalty before its weight, and the mean |gradient|.
+
+        "wgan-gp": the mean of (|gradient| - 1)^2 on random points between real and fake images. "relativistic":
+        (R1 + R2) / 2, half the mean |gradient|^2 on real images and half that on fake ones.
+
+        Args:
+            real: (N, H, W, 3) in [0, 1].
+            fake: (N, H, W, 3) in [0, 1].
+        """
+        if self.loss == "wgan-gp":
+            mix = torch.rand((len(real), 1, 1, 1), generator=self.generator).to(real.device)
+            images = (mix * real + (1 - mix) * fake).requires_grad_(True)
+        else:
+            images = torch.cat([real, fake]).requires_grad_(True)  # as many of either: the mean is (R1 + R2) / 2
+        (gradient,) = torch.autograd.grad(self.network(images).sum(), images, create_graph=True)
+        square = gradient.square().sum((1, 2, 3))
+        slope = (square + 1e-12).sqrt()
+        if self.loss == "relativistic":
+            return square.mean(), slope.mean()
         excess = slope - 1
         return (excess.clamp(min=0) if self.one_sided else excess).square().mean(), slope.mean()
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of all that further updates depend on, but for the settings: weights, Adam's moments, generator."""
+        return copy.deepcopy({"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(),
+                              "generator": self.generator.get_state()})
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on where another trainer with the same settings was.
+
+        Args:
+            state: What its `state_dict` gave.
+
+        Raises:
+            ValueError: If it is the state of something else.
+        """
+        try:
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # Adam would share the given tensors
+            self.generator.set_state(state["generator"].cpu())
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise ValueError(f"this is not the state of a trainer with such a network: {error}") from error

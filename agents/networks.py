@@ -8,6 +8,7 @@ contrast and saturation, one constant plane each, computed inside so that gradie
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import parametrizations
 
 
 def statistics(images: Tensor, contrast: str = "variance") -> Tensor:
@@ -97,26 +98,44 @@ class Actor(nn.Module):
 
 
 class Critic(nn.Module):
-    """State planes -> value V(s) (eq. 5); knows the statistics of the photo and of the local image."""
+    """State planes -> value V(s) (eq. 5), or with `action` Q(s, a); knows the statistics of photo and local image."""
 
-    def __init__(self, channels: int, size: int, width: int = 32, halvings: int = 0):
+    def __init__(self, channels: int, size: int, width: int = 32, halvings: int = 0, action: bool = False):
         super().__init__()
-        self.halvings = halvings
-        self.stack = Stack(channels + 6, size, 1, width, halvings)
+        self.halvings, self.action = halvings, action
+        self.stack = Stack(channels + 6 + action, size, 1, width, halvings)
 
-    def forward(self, planes: Tensor) -> Tensor:
-        """(N, C, H, W) planes of `episode.observe` in [0, 1] -> (N,)."""
-        return self.stack(with_statistics(shrink(planes, self.halvings), (0, 6)))[:, 0]
+    def forward(self, planes: Tensor, actions: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) planes of `episode.observe` in [0, 1], and (N,) actions in [-1, 1] for Q(s, a) -> (N,)."""
+        seen = with_statistics(shrink(planes, self.halvings), (0, 6), "std")
+        if self.action:
+            plane = (actions / 2 + 0.5)[:, None, None, None].expand(-1, 1, *seen.shape[2:])
+            seen = torch.cat([seen, plane], dim=1)
+        return self.stack(seen)[:, 0]
 
 
 class Discriminator(nn.Module):
-    """Images -> scores, high for what looks like an expert's (section 2.3): the aesthetic evaluation function."""
+    """Images -> scores, high for what looks like an expert's (section 2.3): the aesthetic evaluation function.
 
-    def __init__(self, size: int, width: int = 32, halvings: int = 0, contrast: str = "variance"):
+    Args:
+        size: Side of the images [px].
+        width: See `Stack`.
+        halvings: See `Stack`.
+        contrast: See `statistics`.
+        spectral_norm: Divide the weights of every layer, as a matrix, by their largest singular value. It is
+            estimated by one power iteration per forward pass in training mode.
+    """
+
+    def __init__(self, size: int, width: int = 32, halvings: int = 0, contrast: str = "variance",
+                 spectral_norm: bool = False):
         super().__init__()
-        self.settings = {"size": size, "width": width, "halvings": halvings, "contrast": contrast}
+        self.settings = {"size": size, "width": width, "halvings": halvings, "contrast": contrast,
+                         "spectral_norm": spectral_norm}
         self.halvings, self.contrast = halvings, contrast
         self.stack = Stack(3 + 3, size, 1, width, halvings)
+        if spectral_norm:
+            for layer in [layer for layer in self.stack.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]:
+                parametrizations.spectral_norm(layer)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, H, W, 3) in [0, 1], channels last as everywhere else -> (N,)."""

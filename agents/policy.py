@@ -7,13 +7,13 @@ from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
-from agents.networks import Actor
+from agents.networks import Actor, Critic
 
 PARTS = ("photo", "segment", "local", "mask", "done")
 
 
 class ExposurePolicy(BasePolicy):
-    """Actor with its optimizer.
+    """Actor, perhaps a critic, and their optimizers.
 
     Args:
         observation_space: uint8 or float32 Box of 9 or 12 planes, channels first or last, or the Dict of parts.
@@ -22,18 +22,25 @@ class ExposurePolicy(BasePolicy):
         width: See `networks.Stack`.
         halvings: See `networks.Stack`.
         betas: Adam's.
+        critic: "V" for a value network V(s) besides the actor, "Q" for Q(s, a), None for none.
+        critic_lr_schedule: The critic's learning rate as a function of the progress remaining.
 
     Raises:
         ValueError: If the observations are not those of this project's environments.
     """
 
     def __init__(self, observation_space: spaces.Space, action_space: spaces.Box, lr_schedule: Any = lambda _: 1e-4,
-                 width: int = 32, halvings: int = 0, betas: tuple[float, float] = (0.5, 0.9), **kwargs: Any):
+                 width: int = 32, halvings: int = 0, betas: tuple[float, float] = (0.5, 0.9),
+                 critic: str | None = None, critic_lr_schedule: Any = lambda _: 1e-3, **kwargs: Any):
         super().__init__(observation_space, action_space, squash_output=True, **kwargs)
         channels, size = plane_shape(observation_space)
         self.width, self.halvings = width, halvings
         self.actor = Actor(channels, size, width, halvings)
         self.optimizer = torch.optim.Adam(self.actor.parameters(), lr_schedule(1), betas=betas)
+        self.critic, self.critic_optimizer = None, None
+        if critic is not None:
+            self.critic = Critic(channels, size, width, halvings, action=critic == "Q")
+            self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), critic_lr_schedule(1), betas=betas)
 
     def forward(self, observation: Tensor | dict[str, Tensor], deterministic: bool = True) -> Tensor:
         """Observations -> actions (N, 1); the policy has no randomness of its own."""

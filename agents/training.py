@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ProgressBarCallback
 from stable_baselines3.common.logger import configure
+from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.type_aliases import Schedule
 
 from agents.adversarial import AdversarialReward, ExpertPhotos
@@ -19,6 +21,7 @@ from agents.diagnostics import Diagnostics, figure_of_curves, read_csv
 from agents.discriminator import DiscriminatorReward, DiscriminatorTrainer
 from agents.vec_env import ExposureVecEnv
 from exposure_env.photos import Misexpose, Photo
+from exposure_env.task import TaskConfig
 
 
 @dataclass(frozen=True)
@@ -40,14 +43,23 @@ class TrainConfig:
     n_batches: int = 8  # mini-batches that one update is accumulated over
     batch_size: int = 8  # episodes in a mini-batch
     gamma: float = 0.99  # discount factor
+    value: Literal["critic", "discriminator", "pathwise", "q"] = "discriminator"  # forms I and II, and to compare with
     advantage: Literal["potential", "paper_abs", "paper_literal"] = "potential"  # eq. (15), corrected or as printed
-    value_image: Literal["final", "next"] = "final"  # which image values a step: the finished one or the next
+    value_image: Literal["final", "next"] = "final"  # which image values a step of II: the finished one or the next
+    critic_learning_rate: float = 2e-3  # of I and q, at the start
+    critic_learning_rate_decay: float = 0.05  # exponential, to this fraction of the start
+    critic_steps: int = 8  # steps of the critic per update of the actor; 1 accumulates like the actor
+    td_lambda: float = 1.0  # of the critic's targets: 1 the return, 0 eq. (6)
+    shaping: bool = True  # I and q: the score of the image so far is a shaping potential
+    exploration: float = 0.03  # sigma of the Ornstein-Uhlenbeck noise, in actions
     reset_noise: bool = True  # whether exploration noise starts anew with each photo
+    max_slope: float | None = None  # largest slope of the score by an EV that a step contributes [score/stop]
     ev_penalty: float = 1.2  # pull towards small exposures [score/stop^2]: shyer, but less often wrong
     width: int = 16  # channels of the first convolution, of all networks
     halvings: int = 1  # times the 64 px planes are halved before the networks look at them
 
-    # The discriminator
+    # The reward: a discriminator, or with targets known "psnr", the yardstick
+    reward: Literal["discriminator", "psnr"] = "discriminator"
     discriminator_learning_rate: float = 5e-4  # at the start
     discriminator_learning_rate_decay: float = 0.05  # exponential, to this fraction of the start
     discriminator_batch_size: int = 64  # real images, and as many fakes, in a step
@@ -85,12 +97,12 @@ class Run(NamedTuple):
 
 def build(
     config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
-) -> tuple[DeepExposure, AdversarialReward]:
-    """The agent and the game it is trained in, not yet trained.
+) -> tuple[DeepExposure, AdversarialReward | None]:
+    """The agent and the game it is trained in, not yet trained; no game if `config.reward` isn't a discriminator.
 
     Args:
         config: The configuration.
-        photos: What the agent learns to retouch; targets are not used.
+        photos: What the agent learns to retouch; targets are used by the reward "psnr" alone.
         experts: Good photos, of other scenes or not, unpaired.
 
     Raises:
@@ -101,28 +113,37 @@ def build(
         if getattr(config, name) < least:
             raise ValueError(f"{name} must be at least {least}, not {getattr(config, name)}")
     torch.manual_seed(config.seed)
-    device = _device(config.device)
-    reward = DiscriminatorReward(width=config.width, halvings=config.halvings, contrast=config.contrast, device=device)
+    device, game, reward = _device(config.device), None, config.reward
+    if reward == "discriminator":
+        reward = DiscriminatorReward(width=config.width, halvings=config.halvings, contrast=config.contrast,
+                                     device=device)
+        game = _game(config, experts, reward)
     env = ExposureVecEnv(None, config.num_envs, photos=photos, reward_model=reward, preset=config.task_preset,
                          max_segments=config.max_segments)
     env.seed(config.seed)
+    noise = OrnsteinUhlenbeckActionNoise(np.zeros(1), np.full(1, config.exploration), theta=0.015, dt=1.0)
+    model = DeepExposure(
+        "CnnPolicy", env, decay(config.learning_rate, config.learning_rate_decay), n_batches=config.n_batches,
+        batch_size=config.batch_size, gamma=config.gamma, value=config.value, advantage=config.advantage,
+        value_image=config.value_image, critic_steps=config.critic_steps, td_lambda=config.td_lambda,
+        critic_learning_rate=decay(config.critic_learning_rate, config.critic_learning_rate_decay),
+        shaping=config.shaping, max_slope=config.max_slope, action_noise=noise, reset_noise=config.reset_noise, ev_penalty=config.ev_penalty, seed=config.seed, device=device,
+        policy_kwargs={"width": config.width, "halvings": config.halvings},
+    )
+    return model, game
+
+
+def _game(config: TrainConfig, experts: Sequence[Photo], reward: DiscriminatorReward) -> AdversarialReward:
     trainer = DiscriminatorTrainer(
         reward, learning_rate=decay(config.discriminator_learning_rate, config.discriminator_learning_rate_decay),
         gradient_penalty=config.gradient_penalty, one_sided=config.one_sided, drift=config.drift, seed=config.seed,
     )
-    misexposure = Misexpose(config.misexposed_range, local=config.misexposed_local)
-    game = AdversarialReward(
-        trainer, ExpertPhotos(experts, env.task.config.size, misexposure, config.seed), n_critic=config.n_critic,
+    misexposure, size = Misexpose(config.misexposed_range, local=config.misexposed_local), TaskConfig().size
+    return AdversarialReward(
+        trainer, ExpertPhotos(experts, size, misexposure, config.seed), n_critic=config.n_critic,
         batch_size=config.discriminator_batch_size, warm_up=config.warm_up, pooled=config.pooled,
         misexposed=config.misexposed, seed=config.seed,
     )
-    model = DeepExposure(
-        "CnnPolicy", env, decay(config.learning_rate, config.learning_rate_decay), n_batches=config.n_batches,
-        batch_size=config.batch_size, gamma=config.gamma, advantage=config.advantage, value_image=config.value_image,
-        reset_noise=config.reset_noise, ev_penalty=config.ev_penalty, seed=config.seed, device=device,
-        policy_kwargs={"width": config.width, "halvings": config.halvings},
-    )
-    return model, game
 
 
 def _device(name: str) -> str:
@@ -167,7 +188,8 @@ def train(config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
     model.set_logger(configure(str(folder), ["csv", "tensorboard"]))
     interrupted, bar = False, [ProgressBarCallback()] if progress_bar else []
     try:
-        model.learn(config.total_timesteps, CallbackList([game, Diagnostics(game), *callbacks, *bar]))
+        watched = [] if game is None else [game, Diagnostics(game)]
+        model.learn(config.total_timesteps, CallbackList([*watched, *callbacks, *bar]))
     except KeyboardInterrupt:
         interrupted = True
     finally:  # also when the game blew up: the agent as it was, and the curves that show why

@@ -1,0 +1,171 @@
+"""Where the actor's gradient comes from: the four ways to value an exposure, and the critics' targets.
+
+Every function takes the algorithm and N finished episodes on its device, and gives minus the sum of all transitions'
+advantages, to be minimised, with the actions the actor would take now. Everything a gradient flows through is the
+project's own: the transition is known and so is the blend.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from exposure_env.episode import EpisodeState, is_done, observe, visited
+from exposure_env.task import select
+
+if TYPE_CHECKING:
+    from agents.deep_exposure import DeepExposure
+
+FACTORS: dict[str, Callable[[float], float]] = {
+    "potential": lambda gamma: 1.0,
+    "paper_abs": lambda gamma: abs(gamma - 1),
+    "paper_literal": lambda gamma: gamma - 1,
+}
+
+
+def planes(model: "DeepExposure", states: EpisodeState) -> Tensor:
+    """(N, C, H, W) planes as the actor sees them while it plays; gradients flow to the exposures so far."""
+    task, obs_type = model.exposure_env.task, model.exposure_env.envs.obs_type
+    seen = observe(states, task.local(states), task.config.planes)
+    if obs_type != "float32":  # bytes, but for the progress of "dict"; the gradient passes as if they were not
+        rounded = (seen.detach() * 255).round() / 255
+        if obs_type == "dict":
+            rounded[..., 11:] = seen[..., 11:]
+        seen = seen + (rounded - seen).detach() if seen.requires_grad else rounded
+    return seen.permute(0, 3, 1, 2)
+
+
+def exposures(model: "DeepExposure", actions: Tensor) -> tuple[Tensor, Tensor]:
+    """Exposures [stops] of actions (M,), and the penalty on their size, summed."""
+    evs = model.exposure_env.task.exposure(actions)
+    penalty = model.ev_penalty * evs.square().sum()
+    if model.max_slope is not None and evs.requires_grad:
+        evs = evs.clone()  # the score's slope is limited, not the penalty's
+        evs.register_hook(lambda slope: slope.clamp(-model.max_slope, model.max_slope))
+    return evs, penalty
+
+
+def discriminator(model: "DeepExposure", finished: EpisodeState) -> tuple[Tensor, Tensor]:
+    """DeepExposure II: the reward model's score of an image is the value of its state (eq. 14 and 15).
+
+    Only the score after the step depends on the action, so the score before it, V(s), is left out.
+    """
+    task = model.exposure_env.task
+    episode, states = visited(finished)
+    with torch.no_grad():
+        seen = planes(model, states)
+    actions = model.policy.actor(seen)[:, 0]
+    evs, penalty = exposures(model, actions)
+    remaining = states.num_segments - 1 - states.step  # K - 1 - t
+    weights = FACTORS[model.advantage](model.gamma) * model.gamma**remaining
+    if model.value_image == "next":
+        loss = -(weights * task.score(task.advance(states, evs))).sum()
+    else:  # all exposures of an episode in one finished image: its score's gradient reaches each action, weighted
+        weighted = weights * evs + ((1 - weights) * evs).detach()
+        plans = torch.zeros_like(finished.evs).index_put((episode, states.step), weighted)
+        loss = -task.score(finished._replace(evs=plans)).sum()
+    return loss + penalty, actions.detach()
+
+
+def critic(model: "DeepExposure", finished: EpisodeState) -> tuple[Tensor, Tensor]:
+    """DeepExposure I: Q(s, a) = r(s, a) + gamma V(p(s, a)), through the known transition p (eq. 7, 8 and 10).
+
+    V(s), which eq. (7) subtracts, does not depend on the action. There is no V after the last exposure.
+    """
+    task = model.exposure_env.task
+    _, states = visited(finished)
+    with torch.no_grad():
+        seen = planes(model, states)
+    actions = model.policy.actor(seen)[:, 0]
+    evs, penalty = exposures(model, actions)
+    after = task.advance(states, evs)
+    last = is_done(after)
+    value = task.score(select(after, last)).sum()
+    if not last.all():
+        ahead = select(after, ~last)
+        value = value + model.gamma * model.policy.critic(planes(model, ahead)).sum()
+        if model.shaping:
+            value = value + model.gamma * task.score(ahead).sum()
+    return penalty - value, actions.detach()
+
+
+def q(model: "DeepExposure", finished: EpisodeState) -> tuple[Tensor, Tensor]:
+    """DDPG's own: a learned Q(s, a), which knows neither the transition nor the reward model."""
+    _, states = visited(finished)
+    with torch.no_grad():
+        seen = planes(model, states)
+    actions = model.policy.actor(seen)[:, 0]
+    evs, penalty = exposures(model, actions)
+    value = model.policy.critic(seen, evs / model.exposure_env.task.config.max_ev).sum()
+    return penalty - value, actions.detach()
+
+
+def pathwise(model: "DeepExposure", finished: EpisodeState) -> tuple[Tensor, Tensor]:
+    """The whole episode played anew, without noise, and differentiated from the final score to every weight.
+
+    What the other forms leave out is in it: that an exposure changes what the actor sees, and does, later.
+    """
+    task = model.exposure_env.task
+    state = finished._replace(evs=torch.zeros_like(finished.evs), step=torch.zeros_like(finished.step))
+    penalty, taken = torch.zeros((), device=state.evs.device), []
+    while not is_done(state).all():
+        active = torch.nonzero(~is_done(state))[:, 0]
+        actions = model.policy.actor(planes(model, select(state, active)))[:, 0]
+        evs, cost = exposures(model, actions)
+        state = task.advance(state, torch.zeros_like(state.evs[:, 0]).index_put((active,), evs))
+        penalty = penalty + cost
+        taken.append(actions.detach())
+    return penalty - task.score(state).sum(), torch.cat(taken)
+
+
+GRADIENTS: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
+    "critic": critic, "discriminator": discriminator, "pathwise": pathwise, "q": q,
+}  # fmt: skip
+
+
+def lambda_returns(rewards: Tensor, values: Tensor, lengths: Tensor, gamma: float, td_lambda: float) -> Tensor:
+    """Targets of a critic, (N, K): TD(lambda), eq. (6) for lambda 0, the discounted return for lambda 1.
+
+    Args:
+        rewards: (N, K) reward of every step.
+        values: (N, K) value of the state in which the step was taken, V(s_t).
+        lengths: (N,) steps of each episode, at most K; what lies beyond is 0 in the result.
+        gamma: Discount factor.
+        td_lambda: Weight of longer returns, in [0, 1].
+    """
+    targets = torch.zeros_like(rewards)
+    following = next_value = torch.zeros_like(rewards[:, 0])
+    for t in reversed(range(rewards.shape[1])):
+        inside = t < lengths
+        target = rewards[:, t] + gamma * ((1 - td_lambda) * next_value + td_lambda * following)
+        targets[:, t] = following = torch.where(inside, target, torch.zeros_like(target))
+        next_value = torch.where(inside, values[:, t], torch.zeros_like(target))
+    return targets
+
+
+def critic_targets(model: "DeepExposure", finished: EpisodeState) -> tuple[Tensor, Tensor, EpisodeState]:
+    """What a critic learns from N finished episodes: (M,) targets, (M,) actions and the M states, all detached.
+
+    Rewards are those of the reward model as it is now, not as it was when the episodes were played.
+    """
+    task: Any = model.exposure_env.task
+    episode, states = visited(finished)
+    with torch.no_grad():
+        rewards = torch.zeros_like(finished.evs)
+        final = task.score(finished)
+        rewards[torch.arange(len(final)), finished.num_segments - 1] = final
+        if task.config.relative:
+            untouched = finished._replace(step=torch.zeros_like(finished.step), evs=torch.zeros_like(finished.evs))
+            rewards[torch.arange(len(final)), finished.num_segments - 1] -= task.score(untouched)
+        if model.shaping:  # F_t = gamma Phi(s_t+1) - Phi(s_t), with Phi = 0 once the episode is over
+            potential = torch.zeros_like(finished.evs).index_put((episode, states.step), task.score(states))
+            rewards += model.gamma * torch.cat([potential[:, 1:], torch.zeros_like(potential[:, :1])], 1) - potential
+        values, actions = torch.zeros_like(rewards), states.evs.new_zeros(len(episode))
+        actions = finished.evs[episode, states.step] / task.config.max_ev
+        if model.td_lambda < 1:
+            seen = planes(model, states)
+            guesses = model.policy.critic(seen, actions) if model.value == "q" else model.policy.critic(seen)
+            values = values.index_put((episode, states.step), guesses)
+        targets = lambda_returns(rewards, values, finished.num_segments, model.gamma, model.td_lambda)
+    return targets[episode, states.step], actions, states
