@@ -6,13 +6,13 @@ project's own: the transition is known and so is the blend.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from exposure_env.episode import EpisodeState, is_done, observe, visited
-from exposure_env.task import select
+from exposure_env.task import ExposureTask, select
 
 if TYPE_CHECKING:
     from agents.deep_exposure import DeepExposure
@@ -149,19 +149,19 @@ def critic_targets(model: "DeepExposure", finished: EpisodeState) -> tuple[Tenso
 
     Rewards are those of the reward model as it is now, not as it was when the episodes were played.
     """
-    task: Any = model.exposure_env.task
+    task = model.exposure_env.task
     episode, states = visited(finished)
     with torch.no_grad():
         rewards = torch.zeros_like(finished.evs)
-        final = task.score(finished)
+        final = _score(task, finished)
         rewards[torch.arange(len(final)), finished.num_segments - 1] = final
         if task.config.relative:
             untouched = finished._replace(step=torch.zeros_like(finished.step), evs=torch.zeros_like(finished.evs))
-            rewards[torch.arange(len(final)), finished.num_segments - 1] -= task.score(untouched)
+            rewards[torch.arange(len(final)), finished.num_segments - 1] -= _score(task, untouched)
         if model.shaping:  # F_t = gamma Phi(s_t+1) - Phi(s_t), with Phi = 0 once the episode is over
-            potential = torch.zeros_like(finished.evs).index_put((episode, states.step), task.score(states))
+            potential = torch.zeros_like(finished.evs).index_put((episode, states.step), _score(task, states))
             rewards += model.gamma * torch.cat([potential[:, 1:], torch.zeros_like(potential[:, :1])], 1) - potential
-        values, actions = torch.zeros_like(rewards), states.evs.new_zeros(len(episode))
+        values = torch.zeros_like(rewards)
         actions = finished.evs[episode, states.step] / task.config.max_ev
         if model.td_lambda < 1:
             seen = planes(model, states)
@@ -169,3 +169,11 @@ def critic_targets(model: "DeepExposure", finished: EpisodeState) -> tuple[Tenso
             values = values.index_put((episode, states.step), guesses)
         targets = lambda_returns(rewards, values, finished.num_segments, model.gamma, model.td_lambda)
     return targets[episode, states.step], actions, states
+
+
+def _score(task: ExposureTask, state: EpisodeState) -> Tensor:
+    """(N,) scores without gradient, also of a reward model that knows NumPy alone."""
+    if getattr(task.reward_model, "differentiable", False):
+        return task.score(state)
+    columns = (None if column is None else column.cpu().numpy() for column in state)
+    return torch.as_tensor(task.score(EpisodeState(*columns)), dtype=state.evs.dtype, device=state.evs.device)

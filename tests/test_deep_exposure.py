@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 from agents.deep_exposure import DeepExposure
 from agents.discriminator import DiscriminatorReward
+from agents.gradients import GRADIENTS
 from agents.policy import ExposurePolicy
 from agents.vec_env import ExposureVecEnv
 from exposure_env.episode import EpisodeState, advance, observe, start, visited
@@ -190,7 +191,7 @@ class TestGradient:
     @settings
     def test_next(self, settings):
         model, finished = self.agent(settings, value_image="next")
-        loss, _ = model.actor_loss(finished)
+        loss, _ = GRADIENTS[model.value](model, finished)
         loss.backward()
         ours = gradient(model)
         model.policy.optimizer.zero_grad()
@@ -207,7 +208,7 @@ class TestGradient:
     @settings
     def test_final(self, settings):
         model, finished = self.agent(settings, value_image="final")
-        model.actor_loss(finished)[0].backward()
+        GRADIENTS[model.value](model, finished)[0].backward()
         ours = gradient(model)
         model.policy.optimizer.zero_grad()
         for n in range(5):
@@ -257,7 +258,7 @@ class TestGradient:
         model = agent(env, lively=True, policy="MultiInputPolicy" if obs_type == "dict" else "CnnPolicy",
                       action_noise=None)  # fmt: skip
         finished, played = self.rollout(model)
-        _, actions = model.actor_loss(EpisodeState(*(None if a is None else torch.as_tensor(a) for a in finished)))
+        _, actions = GRADIENTS[model.value](model, EpisodeState(*(None if a is None else torch.as_tensor(a) for a in finished)))
         assert actions.std() > 0.01
         np.testing.assert_allclose(actions, played, atol=2e-6)
 
@@ -325,7 +326,7 @@ class TestAdvantage:
         model = agent(env, lively=True, gamma=1.0, value_image="next", action_noise=None)
         finished, _ = TestGradient().rollout(model)
         finished = EpisodeState(*(None if a is None else torch.as_tensor(a) for a in finished))
-        loss, _ = model.actor_loss(finished)
+        loss, _ = GRADIENTS[model.value](model, finished)
         task = model.exposure_env.task
         gain = task.score(finished).sum() - Brightness()(finished.photos).sum()
         assert abs(gain) > 0.01

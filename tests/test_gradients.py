@@ -1,0 +1,295 @@
+"""Each way to value an exposure, against loops over episodes and steps; the critics' targets, by hand."""
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3.common.logger import Logger
+from test_deep_exposure import (
+    SIZE,
+    VARYING,
+    Brightness,
+    agent,
+    assert_same_gradient,
+    doubled,
+    gradient,
+    play,
+    train,
+    vec_env,
+)
+
+from agents.deep_exposure import DeepExposure
+from agents.discriminator import DiscriminatorReward
+from agents.gradients import GRADIENTS, critic_targets, lambda_returns, planes
+from exposure_env.episode import EpisodeState, advance, is_done, start, visited
+from exposure_env.task import select
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SETTINGS = pytest.mark.parametrize(
+    "settings",
+    [{}, {"fusion": "mask_pyramid"}, {"fusion": "mertens", "reward_image": "both", "planes": "paper"}],
+    ids=["local", "mask pyramid", "mertens and local"],
+)
+
+
+def judged(settings, value, **options):
+    """A lively agent of double precision under a discriminator, and five finished episodes."""
+    judge = DiscriminatorReward(size=SIZE, width=4)
+    judge.network.double()
+    model = agent(vec_env(reward_model=judge, **settings), lively=True, gamma=0.9, value=value, **options)
+    model.policy.double()
+    return model, doubled(play(vec_env(**settings), 5))
+
+
+def score_gradient(model, total):
+    model.policy.optimizer.zero_grad()
+    (-total).backward()
+    return gradient(model)
+
+
+def first_state(finished, n):
+    episode = select(finished, [n])
+    return episode, start(episode.photos, episode.labels, finished.evs.shape[1])
+
+
+class TestLambdaReturns:
+    """Eq. (6) and its generalisation: y_t = r_t + gamma [(1 - lambda) V(s_t+1) + lambda y_t+1]."""
+
+    rewards = torch.tensor([[1.0, 2.0, 4.0], [8.0, 16.0, 99.0]])
+    values = torch.tensor([[7.0, 10.0, 20.0], [5.0, 30.0, 77.0]])
+    lengths = torch.tensor([3, 2])
+
+    def test_one_step_td_target_of_equation_6(self):
+        found = lambda_returns(self.rewards, self.values, self.lengths, 0.5, 0.0)
+        assert found.tolist() == [[1 + 0.5 * 10, 2 + 0.5 * 20, 4], [8 + 0.5 * 30, 16, 0]]
+
+    def test_lambda_1_is_the_discounted_return(self):
+        found = lambda_returns(self.rewards, self.values, self.lengths, 0.5, 1.0)
+        assert found.tolist() == [[1 + 0.5 * (2 + 0.5 * 4), 2 + 0.5 * 4, 4], [8 + 0.5 * 16, 16, 0]]
+
+    def test_between(self):
+        found = lambda_returns(self.rewards, self.values, self.lengths, 0.5, 0.25)
+        last = 2 + 0.5 * (0.75 * 20 + 0.25 * 4)
+        assert found[0].tolist() == [1 + 0.5 * (0.75 * 10 + 0.25 * last), last, 4]
+        assert found[1].tolist() == [8 + 0.5 * (0.75 * 30 + 0.25 * 16), 16, 0]
+
+
+class TestCriticTargets:
+    @pytest.mark.parametrize("relative", [True, False])
+    def test_only_the_last_exposure_is_rewarded(self, relative):
+        model = agent(vec_env(relative=relative), value="critic", gamma=0.5)
+        finished = doubled(play(vec_env(), 5))
+        targets, actions, states = critic_targets(model, finished)
+        score = model.exposure_env.task.score(finished)
+        score = score - finished.photos.mean((1, 2, 3)) if relative else score
+        episode, expected = visited(finished)
+        remaining = finished.num_segments[episode] - 1 - expected.step
+        np.testing.assert_allclose(targets, score[episode] * 0.5**remaining, atol=1e-12)
+        np.testing.assert_allclose(actions * 3.0, finished.evs[episode, expected.step])
+        assert torch.equal(states.step, expected.step) and not targets.requires_grad
+
+    def test_a_potential_is_taken_off_every_target_and_nothing_else_changes(self):
+        # Section 7.1 of Ng, Harada and Russell: V' = V - Phi, so that A, and the best policy, stay the same.
+        finished = doubled(play(vec_env(), 5))
+        plain, shaped = (
+            critic_targets(agent(vec_env(), value="critic", gamma=0.7, shaping=shaping), finished)[0]
+            for shaping in (False, True)
+        )
+        potential = Brightness()(agent(vec_env()).exposure_env.task.fused(visited(finished)[1]))
+        np.testing.assert_allclose(shaped, plain - potential, atol=1e-12)
+        assert potential.std() > 0.01
+
+    @pytest.mark.parametrize("value", ["critic", "q"])
+    def test_td_0_bootstraps_from_the_critic(self, value):
+        model = agent(vec_env(), value=value, gamma=0.5, td_lambda=0.0)
+        model.policy.double()
+        finished = doubled(play(vec_env(), 4))
+        targets, actions, states = critic_targets(model, finished)
+        with torch.no_grad():
+            inputs = (planes(model, states), actions) if value == "q" else (planes(model, states),)
+            values = model.policy.critic(*inputs)
+        last = states.step == states.num_segments - 1
+        gains = (Brightness()(model.exposure_env.task.fused(finished)) - finished.photos.mean((1, 2, 3)))
+        np.testing.assert_allclose(targets[last], gains, atol=1e-12)
+        following = torch.roll(values, -1)
+        np.testing.assert_allclose(targets[~last], 0.5 * following[~last], atol=1e-12)
+
+
+class TestCriticForm:
+    """DeepExposure I."""
+
+    @SETTINGS
+    @pytest.mark.parametrize("shaping", [False, True])
+    def test_gradient_of_reward_and_next_value_through_the_known_transition(self, settings, shaping):
+        model, finished = judged(settings, "critic", shaping=shaping)
+        task = model.exposure_env.task
+        loss, _ = GRADIENTS["critic"](model, finished)
+        model.policy.optimizer.zero_grad()
+        loss.backward()
+        ours, total = gradient(model), 0
+        for n in range(5):
+            episode, state = first_state(finished, n)
+            for t in range(int(episode.num_segments)):
+                with torch.no_grad():
+                    seen = planes(model, state)
+                after = advance(state, model.policy.actor(seen)[:, 0] * task.config.max_ev)
+                if is_done(after).all():
+                    total = total + task.score(after).sum()
+                else:
+                    total = total + 0.9 * model.policy.critic(planes(model, after)).sum()
+                    total = total + (0.9 * task.score(after).sum() if shaping else 0)
+                state = advance(state, episode.evs[:, t])
+        assert loss.item() == pytest.approx(-total.item(), abs=1e-6)
+        assert_same_gradient(ours, score_gradient(model, total))
+
+    def test_one_segment_is_form_ii(self):
+        # One exposure, no value ahead: the reward's own gradient is all there is.
+        finished = play(vec_env(max_segments=1), 8)
+        gradients = []
+        for value in ("critic", "discriminator", "pathwise"):
+            model = agent(vec_env(max_segments=1), value=value)
+            train(model, finished)
+            gradients.append(gradient(model))
+        assert_same_gradient(gradients[0], gradients[1])
+        assert_same_gradient(gradients[0], gradients[2])
+
+    @pytest.mark.parametrize("value", ["critic", "q"])
+    def test_the_critic_learns_its_targets(self, value):
+        model = agent(vec_env(), value=value, width=8, critic_steps=4, critic_learning_rate=3e-3, learning_rate=0.0)
+        model.set_logger(Logger(None, []))
+        finished = play(vec_env(), 32)
+        evs = np.where(finished.evs == 0, 0, 0.2 + finished.photos[:, :1, 0, 0])  # else the future would be a surprise
+        finished = finished._replace(evs=evs.astype(np.float32))
+        unexplained = []
+        for _ in range(60):
+            model.train(finished)
+            unexplained.append(model.logger.name_to_value["train/critic_unexplained"])
+        assert unexplained[-1] < 0.1 < 0.5 < unexplained[0], unexplained[::10]
+
+    def test_steps_share_the_episodes(self):
+        finished = play(vec_env(), 8)
+        models = [agent(vec_env(), value="critic", critic_steps=steps) for steps in (1, 2, 8)]
+        counts = []
+        for model in models:
+            train(model, finished)
+            (state, *_) = model.policy.critic_optimizer.state.values()
+            counts.append(int(state["step"]))
+        assert counts == [1, 2, 8]
+
+    def test_accumulating_the_critic_over_mini_batches_is_one_large_batch(self):
+        finished, weights = doubled(play(vec_env(), 16), as_torch=False), []
+        for n_batches, batch_size in ((8, 2), (1, 16)):
+            model = agent(vec_env(), value="critic", n_batches=n_batches, batch_size=batch_size)
+            model.policy.double()
+            train(model, finished)
+            weights.append(torch.cat([p.grad.flatten() for p in model.policy.critic.parameters()]).numpy())
+        assert_same_gradient(*weights)
+
+
+class TestQForm:
+    def test_gradient_of_the_learned_q_alone(self):
+        model, finished = judged({}, "q")
+        loss, actions = GRADIENTS["q"](model, finished)
+        model.policy.optimizer.zero_grad()
+        loss.backward()
+        ours = gradient(model)
+        with torch.no_grad():
+            seen = planes(model, visited(finished)[1])
+        again = model.policy.actor(seen)[:, 0]
+        assert_same_gradient(ours, score_gradient(model, model.policy.critic(seen, again).sum()))
+        np.testing.assert_allclose(actions, again.detach())
+
+    def test_needs_no_gradient_of_the_reward_model(self):
+        def opaque(images, **context):
+            return np.asarray(images).mean((1, 2, 3))
+
+        agent(vec_env(reward_model=opaque), value="q").learn(20)
+        for value in ("critic", "discriminator", "pathwise"):
+            with pytest.raises(ValueError, match="needs a differentiable reward model"):
+                agent(vec_env(reward_model=opaque), value=value).learn(20)
+
+
+class TestPathwise:
+    @SETTINGS
+    def test_differentiates_the_whole_episode(self, settings):
+        model, finished = judged(settings, "pathwise")
+        task = model.exposure_env.task
+        loss, actions = GRADIENTS["pathwise"](model, finished)
+        model.policy.optimizer.zero_grad()
+        loss.backward()
+        ours, total = gradient(model), 0
+        for n in range(5):
+            episode, state = first_state(finished, n)
+            for _ in range(int(episode.num_segments)):
+                state = advance(state, model.policy.actor(planes(model, state))[:, 0] * task.config.max_ev)
+            total = total + task.score(state).sum()
+        assert len(actions) == int(finished.num_segments.sum())
+        assert_same_gradient(ours, score_gradient(model, total))
+
+    def test_central_differences(self):
+        model, finished = judged({"fusion": "mask_pyramid"}, "pathwise")
+        bias = model.policy.actor.stack.head.bias
+        GRADIENTS["pathwise"](model, finished)[0].backward()
+        values = []
+        with torch.no_grad():
+            for step in (1e-5, -2e-5):
+                bias += step
+                values.append(GRADIENTS["pathwise"](model, finished)[0].item())
+        assert bias.grad.item() == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-4)
+
+    def test_knows_what_one_exposure_does_to_the_next(self):
+        """Against form II, which holds the other exposures: they differ unless there is nothing ahead."""
+        model, finished = judged({}, "pathwise")
+        gradients = []
+        for value in ("pathwise", "discriminator"):
+            model.gamma = 1.0
+            model.policy.optimizer.zero_grad()
+            GRADIENTS[value](model, finished)[0].backward()
+            gradients.append(gradient(model))
+        cosine = np.dot(*gradients) / np.prod([np.linalg.norm(g) for g in gradients])
+        assert 0 < cosine < 0.9999
+
+
+@pytest.mark.parametrize("value", sorted(GRADIENTS))
+class TestEveryForm:
+    def test_learns_to_brighten(self, value, tmp_path):
+        options = {"learning_rate": 3e-3, "critic_learning_rate": 1e-2, "critic_steps": 4, "batch_size": 8}
+        model = agent(vec_env(), value=value, width=8, **options).learn(2_000)
+        env = vec_env(VARYING)
+        observation = env.reset()
+        assert model.predict(observation)[0].mean() > 0.05
+
+        model.save(tmp_path / "model")
+        loaded = DeepExposure.load(tmp_path / "model", env=vec_env())
+        for name, tensor in model.policy.state_dict().items():
+            assert torch.equal(loaded.policy.state_dict()[name], tensor), name
+        optimizer = loaded.policy.critic_optimizer
+        assert (optimizer is None) == (value in ("discriminator", "pathwise"))
+        assert optimizer is None or len(optimizer.state) == len(list(loaded.policy.critic.parameters()))
+        loaded.learn(20, reset_num_timesteps=False)
+
+    def test_the_penalty_is_on_the_squared_exposures(self, value):
+        finished, gradients = play(vec_env(), 8), []
+        for ev_penalty in (0.0, 0.5):
+            model = agent(vec_env(), lively=True, value=value, ev_penalty=ev_penalty, learning_rate=0.0)
+            train(model, finished)
+            gradients.append(gradient(model))
+        seen = []
+        model.policy.actor.register_forward_hook(lambda net, inputs, actions: seen.append(actions))
+        model.policy.optimizer.zero_grad()
+        GRADIENTS[value](model, EpisodeState(*(None if a is None else torch.as_tensor(a) for a in finished)))
+        (0.5 * (3.0 * torch.cat(seen)).square().mean()).backward()
+        assert_same_gradient(gradients[1] - gradients[0], gradient(model))
+
+
+@pytest.mark.parametrize(
+    "options, complaint",
+    [
+        ({"value": "v"}, "value must be one of .*, not 'v'"),
+        ({"td_lambda": 1.5}, "td_lambda must lie in .0, 1., not 0.99 and 1.5"),
+        ({"critic_steps": 0}, "critic_steps must be at least 1, not 0"),
+    ],
+)
+def test_options_that_make_no_sense(options, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        agent(**options)
