@@ -17,6 +17,7 @@ from exposure_env.photos import Misexpose, Photo, check_photo, misexpose, thumbn
 from exposure_env.task import ExposureTask, select
 
 MARGIN = 9 / 8  # experts are kept this much larger than the crops that are shown
+STATE = ("pool", "fresh", "unfinished", "rollouts", "rng", "trainer", "experts")  # what a game's state holds
 
 
 class ExpertPhotos:
@@ -142,7 +143,7 @@ class AdversarialReward(BaseCallback):
         for name, value in metrics.items():
             self.logger.record(f"discriminator/{name}", value)
 
-    def _fakes(self, fresh: np.ndarray, unfinished: np.ndarray) -> np.ndarray:
+    def _fakes(self, fresh: np.ndarray, unfinished: Sequence[np.ndarray] | np.ndarray = ()) -> np.ndarray:
         num_unfinished = self.num_unfinished if len(unfinished) else 0  # none where all photos are of one segment
         num_fresh = self.batch_size - self.num_pooled - self.num_misexposed - num_unfinished
         sources = [(fresh, num_fresh), (self.pool, self.num_pooled)]
@@ -174,7 +175,7 @@ class AdversarialReward(BaseCallback):
         Raises:
             ValueError: If it is the state of something else, or of images of another size.
         """
-        if missing := self.state_dict().keys() - state.keys():
+        if missing := set(STATE) - state.keys():
             raise ValueError(f"this is not the state of an AdversarialReward: it lacks {sorted(missing)}")
         size = self.experts.size
         images = [*state["fresh"], *state["unfinished"], *([] if state["pool"] is None else [state["pool"]])]

@@ -1,4 +1,7 @@
-"""The reward that learns: a discriminator told expert from agent photos apart, trained as a WGAN-GP (section 2.3)."""
+"""The reward that learns: a discriminator that tells experts' photos from the agent's, a WGAN-GP's (section 2.3).
+
+R3GAN's loss and spectral normalisation are options.
+"""
 
 import copy
 from typing import Any, Literal

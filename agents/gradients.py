@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from exposure_env.episode import EpisodeState, is_done, observe, visited
+from exposure_env.image import clip
+from exposure_env.increments import ADDITIVE, increment, pictures_before
 from exposure_env.task import ExposureTask, select
 
 if TYPE_CHECKING:
@@ -46,6 +48,28 @@ def exposures(model: "DeepExposure", actions: Tensor) -> tuple[Tensor, Tensor]:
     return evs, penalty
 
 
+def next_scores(model: "DeepExposure", finished: EpisodeState, episode: Tensor, states: EpisodeState,
+                evs: Tensor) -> Tensor:
+    """(M,) scores of the images after the step; gradients flow to the exposures `evs` (M,) of that step alone.
+
+    Args:
+        model: The algorithm.
+        finished: N finished episodes.
+        episode: (M,) the episode of each state.
+        states: M of the states that `episode.visited` tells.
+        evs: (M,) exposures to try in them [stops].
+    """
+    task = model.exposure_env.task
+    after, fused, config = task.advance(states, evs), None, task.config
+    if config.fusion in ADDITIVE and config.reward_image != "local":
+        with torch.no_grad():
+            before = pictures_before(finished, *visited(finished), config.fusion, config.space)
+            lengths = finished.num_segments
+            before = before[(torch.cumsum(lengths, 0) - lengths)[episode] + states.step]
+        fused = clip(before + increment(states, evs, config.fusion, config.space))
+    return task.score(after, fused=fused)
+
+
 def discriminator(model: "DeepExposure", finished: EpisodeState) -> tuple[Tensor, Tensor]:
     """DeepExposure II: the reward model's score of an image is the value of its state (eq. 14 and 15).
 
@@ -60,7 +84,7 @@ def discriminator(model: "DeepExposure", finished: EpisodeState) -> tuple[Tensor
     remaining = states.num_segments - 1 - states.step  # K - 1 - t
     weights = FACTORS[model.advantage](model.gamma) * model.gamma**remaining
     if model.value_image == "next":
-        loss = -(weights * task.score(task.advance(states, evs))).sum()
+        loss = -(weights * next_scores(model, finished, episode, states, evs)).sum()
     else:  # all exposures of an episode in one finished image: its score's gradient reaches each action, weighted
         weighted = weights * evs + ((1 - weights) * evs).detach()
         plans = torch.zeros_like(finished.evs).index_put((episode, states.step), weighted)
@@ -74,19 +98,19 @@ def critic(model: "DeepExposure", finished: EpisodeState) -> tuple[Tensor, Tenso
     V(s), which eq. (7) subtracts, does not depend on the action. There is no V after the last exposure.
     """
     task = model.exposure_env.task
-    _, states = visited(finished)
+    episode, states = visited(finished)
     with torch.no_grad():
         seen = planes(model, states)
     actions = model.policy.actor(seen)[:, 0]
     evs, penalty = exposures(model, actions)
-    after = task.advance(states, evs)
-    last = is_done(after)
-    value = task.score(select(after, last)).sum()
+    last = states.step == states.num_segments - 1
+    counted = slice(None) if model.shaping else last  # with a potential every score after a step is part of the reward
+    scores = next_scores(model, finished, episode[counted], select(states, counted), evs[counted])
+    discounts = torch.where(last[counted], 1.0, model.gamma)
+    value = (discounts * scores).sum()
     if not last.all():
-        ahead = select(after, ~last)
+        ahead = task.advance(select(states, ~last), evs[~last])
         value = value + model.gamma * model.policy.critic(planes(model, ahead)).sum()
-        if model.shaping:
-            value = value + model.gamma * task.score(ahead).sum()
     return penalty - value, actions.detach()
 
 
@@ -159,7 +183,7 @@ def critic_targets(model: "DeepExposure", finished: EpisodeState) -> tuple[Tenso
             untouched = finished._replace(step=torch.zeros_like(finished.step), evs=torch.zeros_like(finished.evs))
             rewards[torch.arange(len(final)), finished.num_segments - 1] -= _score(task, untouched)
         if model.shaping:  # F_t = gamma Phi(s_t+1) - Phi(s_t), with Phi = 0 once the episode is over
-            potential = torch.zeros_like(finished.evs).index_put((episode, states.step), _score(task, states))
+            potential = torch.zeros_like(finished.evs).index_put((episode, states.step), _scores_before(model, finished))
             rewards += model.gamma * torch.cat([potential[:, 1:], torch.zeros_like(potential[:, :1])], 1) - potential
         values = torch.zeros_like(rewards)
         actions = finished.evs[episode, states.step] / task.config.max_ev
@@ -169,6 +193,15 @@ def critic_targets(model: "DeepExposure", finished: EpisodeState) -> tuple[Tenso
             values = values.index_put((episode, states.step), guesses)
         targets = lambda_returns(rewards, values, finished.num_segments, model.gamma, model.td_lambda)
     return targets[episode, states.step], actions, states
+
+
+def _scores_before(model: "DeepExposure", finished: EpisodeState) -> Tensor:
+    """(M,) scores of the images in all visited states, without gradient."""
+    task, (episode, states) = model.exposure_env.task, visited(finished)
+    if task.config.fusion not in ADDITIVE or not getattr(task.reward_model, "differentiable", False):
+        return _score(task, states)
+    before = clip(pictures_before(finished, episode, states, task.config.fusion, task.config.space))
+    return task.score(states, fused=before)
 
 
 def _score(task: ExposureTask, state: EpisodeState) -> Tensor:

@@ -196,13 +196,15 @@ class ExposureTask:
         """The blend of the exposures so far, (N, H, W, 3): the result once the episode is over."""
         return self.fusion(state.photos, state.labels, state.evs, state.step, space=self.config.space)
 
-    def score(self, state: EpisodeState, model: Any = None) -> Array:
+    def score(self, state: EpisodeState, model: Any = None, fused: Array | None = None) -> Array:
         """(N,) scores of the images so far, by the task's reward model or another one. Differentiable if the model is.
+
+        `fused` is the blend, where it is known already.
 
         Raises:
             ValueError: If the model returns a wrong shape or a score that is not finite.
         """
-        shown = self.shown(state)
+        shown = self.shown(state, fused)
         return sum(self._score(image, state, model or self.reward_model) for image in shown) / len(shown)
 
     def finish(self, state: EpisodeState) -> "Outcome":

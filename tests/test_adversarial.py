@@ -1,11 +1,12 @@
 import csv
+import io
 
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import PPO
+from stable_baselines3 import DDPG, PPO
 from stable_baselines3.common.callbacks import BaseCallback, ConvertCallback
-from stable_baselines3.common.logger import configure
+from stable_baselines3.common.logger import Logger, configure
 
 from agents.adversarial import AdversarialReward, ExpertPhotos, mirrored
 from agents.deep_exposure import DeepExposure
@@ -15,6 +16,7 @@ from agents.vec_env import ExposureVecEnv
 from exposure_env.image import expose
 from exposure_env.photos import Misexpose, Photo
 from exposure_env.samples import sample_photos
+from exposure_env.task import select
 
 SIZE = 16
 PHOTOS, EXPERTS = sample_photos("inputs", 6), sample_photos("experts", 6)
@@ -252,10 +254,11 @@ class TestGame:
         for name in ("loss", "real", "fake", "slope", "penalty"):
             assert np.isfinite(log[f"discriminator/{name}"]).all()
 
-    @pytest.mark.parametrize("fractions", [(0.6, 0.5), (-0.1, 0.5), (0.5, -0.1), (1.1, 0.0)])
+    @pytest.mark.parametrize("fractions", [(0.6, 0.5, 0.0), (-0.1, 0.5, 0.0), (0.5, -0.1, 0.0), (1.1, 0.0, 0.0),
+                                           (0.5, 0.3, 0.3), (0.5, 0.3, -0.1)])  # fmt: skip
     def test_fractions_that_make_no_sense(self, fractions):
-        with pytest.raises(ValueError, match=f"fractions.*{fractions[0]} and {fractions[1]}"):
-            game(pooled=fractions[0], misexposed=fractions[1])
+        with pytest.raises(ValueError, match="fractions.*{}, {} and {}".format(*fractions)):
+            game(pooled=fractions[0], misexposed=fractions[1], unfinished=fractions[2])
 
     @pytest.mark.parametrize("numbers", [{"n_critic": 0}, {"batch_size": 0}, {"pool_size": 0}], ids=str)
     def test_numbers_that_make_no_sense(self, numbers):
@@ -263,11 +266,68 @@ class TestGame:
             game(**numbers)
 
     @pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 7])
-    @pytest.mark.parametrize("pooled, misexposed", [(0.5, 0.5), (0.0, 1.0), (1.0, 0.0), (0.3, 0.3)])
-    def test_parts_always_add_up_to_the_batch(self, batch_size, pooled, misexposed):
-        _, _, callback = game(batch_size=batch_size, pooled=pooled, misexposed=misexposed)
+    @pytest.mark.parametrize("pooled, misexposed, unfinished", [
+        (0.5, 0.5, 0.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0), (0.3, 0.3, 0.0), (0.3, 0.3, 0.4), (0.5, 0.0, 0.5),
+        (0.0, 0.0, 1.0),
+    ])  # fmt: skip
+    def test_parts_always_add_up_to_the_batch(self, batch_size, pooled, misexposed, unfinished):
+        _, _, callback = game(batch_size=batch_size, pooled=pooled, misexposed=misexposed, unfinished=unfinished)
         callback.pool = np.zeros((4, SIZE, SIZE, 3), np.float32)
-        assert len(callback._fakes(callback.pool)) == batch_size
+        for images in (callback.pool, callback.pool[:0]):  # where all photos are of one segment, none is unfinished
+            assert len(callback._fakes(callback.pool, images)) == batch_size
+
+    @pytest.mark.parametrize("reward_image", ["fused", "local", "both"])
+    def test_unfinished_fakes_are_images_so_far_of_the_kind_that_is_rewarded(self, reward_image):
+        def thirds(image):
+            return np.arange(SIZE)[:, None] * 3 // SIZE * np.ones((1, SIZE), int)
+
+        env, trainer, callback = game([flat(0.3), flat(0.5)], reward_image=reward_image, segmenter=thirds, pooled=0.0,
+                                      max_segments=3, unfinished=0.5, batch_size=8, warm_up=20)  # fmt: skip
+        shown = {(kind, over): [] for kind in ("local", "fused") for over in (True, False)}
+
+        def note(local, other):
+            state, task = env.envs.state, env.task
+            begun = select(state, state.step > 0)
+            if len(begun.step):
+                shown["local", False].extend(task.local(begun))
+                shown["fused", False].extend(task.fused(begun))
+            if env.finished is not None:
+                shown["local", True].extend(task.local(env.finished.state))
+                shown["fused", True].extend(env.finished.image)
+            return True
+
+        agent(env, n_batches=1).learn(1, [callback, ConvertCallback(note)])
+
+        def kinds(fake):
+            return {kind for kind, images in shown.items()
+                    if any((fake == image).all() or (fake == image[:, ::-1]).all() for image in images)}
+
+        assert min(len(images) for images in shown.values()) >= 4
+        rewarded = {"fused": ["fused"], "local": ["local"], "both": ["fused", "local"]}[reward_image]
+        found = [kinds(fake) for fake in np.concatenate(trainer.fake)]
+        assert len(found) == 8 * 20 and {frozenset(kind) for kind in found} == {
+            frozenset({(kind, over)}) for kind in rewarded for over in (True, False)
+        }
+        for i in range(20):  # of the eight fakes of a step, four each
+            assert sum(over for fake in found[8 * i : 8 * i + 8] for _, over in fake) == 4
+
+    def test_without_unfinished_fakes_no_random_number_is_drawn_for_them(self):
+        env, _, callback = game(unfinished=0.0)
+        callback.init_callback(agent(env))
+        before = callback.rng.bit_generator.state
+        env.reset()
+        for _ in range(3):
+            env.step(np.zeros((4, 1), np.float32))
+            callback.on_step()
+        assert callback.unfinished == [] and callback.rng.bit_generator.state == before
+
+    def test_a_rate_never_falls_below_zero_though_the_last_rollout_goes_beyond_the_end(self):
+        env, trainer, callback = game([flat(0.3)], trainer_options={"learning_rate": lambda left: 1e-3 * left},
+                                      max_segments=1, warm_up=1, n_critic=1)  # fmt: skip
+        model = DDPG("MlpPolicy", env, train_freq=4, learning_starts=0, gradient_steps=0, buffer_size=64,
+                     policy_kwargs={"net_arch": [8]}, device="cpu")  # fmt: skip
+        model.learn(40, callback)  # rollouts of 16 steps: 1 - 48 / 40 would be left
+        assert trainer.rates == pytest.approx([0.6e-3, 0.2e-3, 0])
 
     def test_same_seed_same_discriminator(self):
         trained = []
@@ -294,6 +354,71 @@ class TestGame:
         counts = Steps(trainer)
         model.learn(64, [callback, counts])  # episodes of eight steps end in every other rollout
         assert counts.counts == [0, 0, 3, 3, 5]
+
+
+def through_a_file(state):
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+class TestState:
+    @staticmethod
+    def fresh(seed):
+        torch.manual_seed(seed)
+        env, trainer, callback = game(source=experts(seed=seed), seed=seed, misexposed=0.25, unfinished=0.25,
+                                      pool_size=20, trainer_options={"seed": seed, "learning_rate": 1e-3})  # fmt: skip
+        model = agent(env)
+        model.set_logger(Logger(None, []))
+        callback.init_callback(model)
+        env.reset()
+        return env, trainer, callback
+
+    @staticmethod
+    def steps(env, callback, seed):
+        for action in np.random.default_rng(seed).uniform(-1, 1, (6, 4, 1)).astype(np.float32):
+            env.step(action)
+            callback.on_step()
+
+    @pytest.mark.parametrize("way", [through_a_file, lambda state: state], ids=["file", "memory"])
+    def test_another_game_goes_on_bit_for_bit(self, way):
+        env, trainer, callback = self.fresh(0)
+        self.steps(env, callback, 0)
+        callback.on_rollout_end()
+        self.steps(env, callback, 1)  # half a rollout: images wait for the discriminator
+        assert callback.fresh and callback.unfinished
+        state = way(callback.state_dict())
+        trainer.real, trainer.fake = [], []
+        callback.on_rollout_end()
+        for _ in range(2):  # the state serves more than once
+            _, other_trainer, other = self.fresh(1)
+            other.load_state_dict(state)
+            assert other.rollouts == 1
+            other.on_rollout_end()
+            np.testing.assert_array_equal(other_trainer.real, trainer.real)
+            np.testing.assert_array_equal(other_trainer.fake, trainer.fake)
+            np.testing.assert_array_equal(other.pool, callback.pool)
+            weights = [torch.cat([tensor.flatten() for tensor in one.network.state_dict().values()])
+                       for one in (trainer, other_trainer)]  # fmt: skip
+            assert (weights[0] == weights[1]).all() and other.rollouts == 2
+        assert other.rng.random() == callback.rng.random()
+        assert other.experts.rng.random() == callback.experts.rng.random()
+
+    def test_of_a_game_not_yet_begun(self):
+        env, _, callback = game()
+        callback.load_state_dict(through_a_file(game()[2].state_dict()))
+        assert callback.pool is None and callback.rollouts == 0
+        agent(env).learn(20, callback)
+        assert callback.rollouts > 0
+
+    def test_states_that_do_not_fit_are_errors(self):
+        _, _, callback = game()
+        state = callback.state_dict()
+        with pytest.raises(ValueError, match=r"lacks \['rng', 'trainer'\]"):
+            callback.load_state_dict({key: state[key] for key in state.keys() - {"rng", "trainer"}})
+        with pytest.raises(ValueError, match=r"images of \[\(8, 8, 3\)\], not \(16, 16, 3\)"):
+            callback.load_state_dict({**state, "pool": torch.zeros(2, 8, 8, 3)})
 
 
 class NearTo:

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("exposure_env", "agents")
 CORE = ("image", "fusion", "segmentation", "rewards", "episode", "env")  # what a newcomer reads first
-PURE = (*CORE[:-1], "pyramid")
+PURE = (*CORE[:-1], "pyramid", "increments")
 FILES = {
     "exposure_env": {"files", "label_files", "photos", "retouch"},
     "agents": {"training", "checkpoint", "cli"},

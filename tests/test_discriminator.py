@@ -1,3 +1,6 @@
+import copy
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -82,7 +85,76 @@ class TestPenalty:
             np.testing.assert_allclose(network.weight.grad, expected, atol=1e-5)
 
 
+    @pytest.mark.parametrize("slope", [0.5, 1, 3])
+    def test_of_a_linear_critic_relativistic(self, slope):
+        trainer = DiscriminatorTrainer(DiscriminatorReward(Linear(slope)), loss="relativistic", gradient_penalty=3.0)
+        penalty, mean_slope = trainer.penalty(torch.from_numpy(images(seed=1)), torch.from_numpy(images(seed=2)))
+        assert penalty.item() == pytest.approx(slope**2, rel=1e-5)  # (s^2 + s^2) / 2
+        assert mean_slope.item() == pytest.approx(slope, rel=1e-5)
+        metrics = trainer.update(images(seed=1), images(seed=2))
+        assert metrics["penalty"] == pytest.approx(3 * slope**2, rel=1e-5)
+
+    def test_relativistic_is_half_the_squared_slope_on_real_images_and_half_that_on_fake_ones(self):
+        class Square(nn.Module):  # score |x|^2 / 2: the gradient at x is x
+            def __init__(self):
+                super().__init__()
+                self.scale = nn.Parameter(torch.tensor(0.5))
+
+            def forward(self, images):
+                return self.scale * images.square().sum((1, 2, 3))
+
+        trainer = DiscriminatorTrainer(DiscriminatorReward(Square()), loss="relativistic")
+        real, fake = torch.full((2, SIZE, SIZE, 3), 0.5), torch.full((2, SIZE, SIZE, 3), 0.1)
+        real[1] = 1
+        numbers = SIZE * SIZE * 3
+        r1, r2 = numbers * (0.5**2 + 1) / 2, numbers * 0.1**2
+        penalty, slope = trainer.penalty(real, fake)
+        assert penalty.item() == pytest.approx(r1 / 2 + r2 / 2, rel=1e-5)
+        assert slope.item() == pytest.approx(np.sqrt(numbers) * (0.5 + 1 + 0.1 + 0.1) / 4, rel=1e-5)
+
+    def test_relativistic_pulls_the_slope_to_zero_where_real_and_fake_are_alike(self):
+        network = Linear(1.0)
+        trainer = DiscriminatorTrainer(DiscriminatorReward(network), loss="relativistic", learning_rate=1e-2)
+        same = images()
+        for _ in range(200):
+            trainer.update(same, same)
+        assert network.weight.norm().item() < 0.05
+
+
 class TestUpdate:
+    def test_relativistic_loss_compares_pairs(self):
+        class Corner(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.weight = nn.Parameter(torch.tensor(4.0))
+
+            def forward(self, images):
+                return self.weight * images[:, 0, 0, 0]
+
+        real, fake = np.zeros((2, 2, SIZE, SIZE, 3), np.float32)
+        real[:, 0, 0, 0], fake[:, 0, 0, 0] = [1.0, 0.0], [0.5, 0.25]  # scores 4, 0 and 2, 1
+        network = Corner()
+        trainer = DiscriminatorTrainer(DiscriminatorReward(network), loss="relativistic", gradient_penalty=0, drift=0)
+        metrics = trainer.update(real, fake)
+        assert set(metrics) == {"loss", "real", "fake", "slope", "penalty"}
+        # log(1 + e^-(4-2)) and log(1 + e^-(0-1)); all pairs or a difference of means would give something else
+        assert metrics["loss"] == pytest.approx((0.126928 + 1.313262) / 2, abs=1e-5)
+        assert (metrics["real"], metrics["fake"]) == (2, 1.5) and metrics["penalty"] == 0
+        # d loss / d weight = -(0.5 sigmoid(-2) - 0.25 sigmoid(1)) / 2 with 0.5 and -0.25 the differences of corners
+        expected = -(0.5 * 0.119203 - 0.25 * 0.731059) / 2
+        assert network.weight.grad.item() == pytest.approx(expected, abs=1e-5)
+
+    def test_relativistic_scores_rise_above_fake_ones(self):
+        judge = reward()
+        trainer = DiscriminatorTrainer(judge, learning_rate=1e-3, loss="relativistic", gradient_penalty=0.1)
+        for step in range(60):
+            trainer.update(images(8, 0.4, 0.8, 2 * step, 16), images(8, 0.0, 0.3, 2 * step + 1, 16))
+        assert judge(images(8, 0.4, 0.8, 998, 16)).min() > judge(images(8, 0.0, 0.3, 999, 16)).max()
+
+    def test_an_unknown_loss_is_an_error(self):
+        with pytest.raises(ValueError, match='loss must be.*"relativistic", not \'hinge\''):
+            DiscriminatorTrainer(reward(), loss="hinge")
+
     def test_loss_is_fake_minus_real(self):
         network = Linear(1.5, offset=0.25)
         real, fake = images(seed=1), images(seed=2)
@@ -198,7 +270,91 @@ class TestReward:
 
     def test_has_the_network_it_was_asked_for(self):
         assert reward(contrast="std", halvings=1).network.settings == {
-            "size": 16, "width": 4, "halvings": 1, "contrast": "std",
+            "size": 16, "width": 4, "halvings": 1, "contrast": "std", "spectral_norm": False,
         }  # fmt: skip
         network = Linear(1.0)
         assert DiscriminatorReward(network).network is network
+
+
+def largest_singular_values(network):
+    layers = [layer for layer in network.stack.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    with torch.no_grad():
+        return [torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() for layer in layers]
+
+
+class TestSpectralNorm:
+    def test_bounds_every_layer_while_it_learns(self):
+        norms = {}
+        for spectral_norm in (True, False):
+            judge = reward(spectral_norm=spectral_norm)
+            trainer = DiscriminatorTrainer(judge, learning_rate=1e-2, gradient_penalty=0)
+            for step in range(40):
+                trainer.update(images(8, 0.4, 0.8, 2 * step, 16), images(8, 0.0, 0.3, 2 * step + 1, 16))
+            norms[spectral_norm] = largest_singular_values(judge.network)
+            assert judge.network.settings["spectral_norm"] is spectral_norm
+        assert len(norms[True]) == 4  # two convolutions, the hidden layer, the head
+        assert norms[True] == pytest.approx([1] * 4, abs=0.05) and min(norms[False]) > 1.1
+
+    def test_scores_stay_as_they_are_until_the_next_update(self):
+        judge, batch = reward(spectral_norm=True), images(3, size=16)
+        trainer = DiscriminatorTrainer(judge, learning_rate=1e-2)
+        scores = []
+        for _ in range(2):
+            trainer.update(images(seed=1, size=16), images(seed=2, size=16))
+            scores.append(judge(batch))
+            np.testing.assert_array_equal(judge(batch), scores[-1])
+        assert (scores[0] != scores[1]).all()
+
+    def test_scores_stay_as_they_are_after_an_update_that_failed(self):
+        judge, batch = reward(spectral_norm=True), images(3, size=16)
+        with pytest.raises(ValueError, match="loss is nan"):
+            DiscriminatorTrainer(judge).update(images(size=16), np.full((4, 16, 16, 3), np.nan, np.float32))
+        np.testing.assert_array_equal(judge(batch), judge(batch))
+
+    def test_another_network_of_the_same_settings_takes_its_weights(self):
+        judge, batch = reward(spectral_norm=True, contrast="std"), images(3, size=16)
+        DiscriminatorTrainer(judge, learning_rate=1e-2).update(images(seed=1, size=16), images(seed=2, size=16))
+        other = type(judge.network)(**judge.network.settings)
+        other.load_state_dict(judge.network.state_dict())
+        np.testing.assert_array_equal(DiscriminatorReward(other)(batch), judge(batch))
+
+
+def through_a_file(state):
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+class TestState:
+    def updates(self, trainer, first, last):
+        trainer.progress(0.5)
+        return [trainer.update(images(seed=i, size=16), images(seed=i + 50, size=16)) for i in range(first, last)]
+
+    @pytest.mark.parametrize("options", [{}, {"loss": "relativistic"}], ids=str)
+    @pytest.mark.parametrize("spectral_norm", [False, True])
+    @pytest.mark.parametrize("way", [through_a_file, lambda state: state], ids=["file", "memory"])
+    def test_another_trainer_goes_on_bit_for_bit(self, options, spectral_norm, way):
+        def trainer(seed):
+            torch.manual_seed(seed)
+            judge = reward(spectral_norm=spectral_norm)
+            return judge, DiscriminatorTrainer(judge, learning_rate=1e-3, seed=seed, **options)
+
+        judge, original = trainer(0)
+        self.updates(original, 0, 3)
+        state = way(original.state_dict())
+        expected = self.updates(original, 3, 6)  # does not touch the state
+        for _ in range(2):  # nor does the other's training
+            other_judge, other = trainer(1)
+            other.load_state_dict(state)
+            assert self.updates(other, 3, 6) == expected
+            for name, tensor in judge.network.state_dict().items():
+                np.testing.assert_array_equal(other_judge.network.state_dict()[name], tensor)
+
+    def test_a_state_of_something_else_is_an_error(self):
+        trainer = DiscriminatorTrainer(reward())
+        other = DiscriminatorTrainer(reward(width=8)).state_dict()
+        without = {key: value for key, value in trainer.state_dict().items() if key != "optimizer"}
+        for state in (other, without, {}):
+            with pytest.raises(ValueError, match="not the state of a trainer with such a network"):
+                copy.deepcopy(trainer).load_state_dict(state)
