@@ -74,8 +74,16 @@ def save_agent(path: str | os.PathLike, policy: ExposurePolicy, task: ExposureTa
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(f".{os.getpid()}.tmp")
     weights = {name: tensor.contiguous().cpu() for name, tensor in policy.actor.state_dict().items()}
-    scratch.write_bytes(save(weights, meta))  # save_file would make it readable for its owner only
+    scratch.write_bytes(_sorted(save(weights, meta)))  # save_file would make it readable for its owner only
     os.replace(scratch, path)
+
+
+def _sorted(content: bytes) -> bytes:
+    """The same safetensors file with its header in order: as written, it differs from time to time, weights or no."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[end:]
 
 
 def load_agent(path: str | os.PathLike | None = None) -> Agent:

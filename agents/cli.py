@@ -1,19 +1,22 @@
-"""The command `exposure`: train, evaluate, retouch, show."""
+"""The command `exposure`: train, evaluate, benchmark, retouch, show."""
 
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from tqdm import tqdm
 
+from agents import benchmark_tables as tables
+from agents.benchmark import make_benchmark, read_cells
 from agents.checkpoint import Agent, load_agent
 from agents.evaluation import compare, contestants, format_table
+from agents.health import Diverged
 from agents.pictures import episode_picture, write_picture
-from agents.training import PRESETS, TrainConfig, train
+from agents.training import PRESETS, TrainConfig, read_config, read_folders, train
 from exposure_env.files import load_image, save_image
 from exposure_env.photos import FolderPhotos, PairedPhotos, Photo
 from exposure_env.retouch import apply_plan
@@ -21,6 +24,8 @@ from exposure_env.samples import sample_photos
 
 Preset = (
     Annotated[TrainConfig, tyro.conf.subcommand("quick", default=PRESETS["quick"], description="minutes on a laptop")]
+    | Annotated[TrainConfig, tyro.conf.subcommand("recommended", default=PRESETS["recommended"],
+                                                   description="for your own folders of photos")]
     | Annotated[TrainConfig, tyro.conf.subcommand("paper", default=PRESETS["paper"], description="literal, for a GPU")]
 )
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
@@ -29,28 +34,43 @@ Model = Annotated[Path | None, tyro.conf.arg(metavar="RUN")]
 
 @dataclass(frozen=True)
 class Train:
-    """Train DeepExposure II against a learning discriminator, on unpaired photos.
+    """Train DeepExposure, I or II, against a learning discriminator, on unpaired photos.
 
     Folders come before the name of the preset, settings after it:
     exposure train --photos DIR --experts DIR quick --seed 1
+
+    An interrupted run goes on where its last checkpoint was, with the settings and photos that it began with:
+    exposure train --resume RUN
     """
 
     config: Preset = field(default_factory=lambda: PRESETS["quick"])
     photos: Folder = None  # folder of photos to learn to retouch; the sample photos by default
     experts: Folder = None  # folder of good photos, unpaired; the sample experts by default
+    held_out: Folder = None  # folder of further good photos, to see what the discriminator makes of unknown ones
     out: Folder = None  # run folder; runs/<time> by default
+    resume: Model = None  # run folder of an interrupted run to go on with
 
     def run(self) -> int:
         """Trains and says where everything lies."""
-        if (self.photos is None) != (self.experts is None):
+        config, folder, folders = self.config, self.out or Path("runs") / time.strftime("%Y%m%d-%H%M%S"), {}
+        if self.resume is not None:
+            if self.out is not None:
+                raise ValueError("--resume goes on in the run's own folder: leave out --out")
+            folder, folders = self.resume, read_folders(self.resume)
+            config = read_config(folder) if config == PRESETS["quick"] else config  # given again, it must be the same
+        folders |= {name: str(path.resolve()) for name in ("photos", "experts", "held_out")
+                    if (path := getattr(self, name)) is not None}
+        if ("photos" in folders) != ("experts" in folders):
             raise ValueError("give both --photos and --experts, or neither for the sample photos")
-        photos = sample_photos("inputs", 512) if self.photos is None else FolderPhotos(self.photos)
-        experts = sample_photos("experts", 512) if self.experts is None else FolderPhotos(self.experts)
-        folder = self.out or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
+        photos, experts = (FolderPhotos(folders[name]) if name in folders else sample_photos(split, 512)
+                           for name, split in {"photos": "inputs", "experts": "experts"}.items())
+        held_out = FolderPhotos(folders["held_out"]) if "held_out" in folders else None
         print(f"{len(photos)} photos, {len(experts)} experts' photos; writing to {folder}")
-        run = train(self.config, photos, experts, folder)
+        run = train(config, photos, experts, folder, held_out=held_out, resume=self.resume is not None, folders=folders)
+        if run.untouched:
+            print(f"This run is finished: it tried {run.model.num_timesteps} exposures. Nothing was changed.")
         if run.interrupted:
-            print("Interrupted: the agent is kept as it was.")
+            print(f"Interrupted: the agent is kept as it was. Go on: exposure train --resume {folder}")
         print(f"Agent, curves.png and progress.csv: {folder}\nTry it: exposure retouch PHOTO -o DIR --model {folder}")
         return 130 if run.interrupted else 0
 
@@ -78,6 +98,44 @@ class Evaluate:
         policies = contestants(agent.policy, agent.task(training), experts)
         print(format_table(compare(policies, agent.task(photos))))
         return 0
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Train every method with every seed, test it, and draw up the table; goes on where it was interrupted."""
+
+    protocol: tyro.conf.Positional[Literal["misexposed", "fivek"]]  # photos misexposed by us, or an expert's retouches
+    photos: Folder = None  # good photos; of fivek: folder with fivek_pairs/{input,expert_c}, fivek_unpaired/{raw,..}
+    inputs: Folder = None  # of fivek, instead of --photos: the pairs' untouched photos
+    targets: Folder = None  # and their retouched versions
+    out: Folder = None  # folder of the results, one file a cell; runs/benchmark-<protocol> by default
+    table: Folder = None  # folder for <protocol>.csv, .md and .png
+    methods: tuple[str, ...] = ()  # learners and baselines; all by default
+    seeds: tuple[int, ...] = (0, 1, 2)  # of the learners
+    timesteps: int | None = None  # exposures to try in each training; by default the preset's
+    jobs: int = 1  # trainings at once, each with one thread
+    quick: bool = False  # a budget so small that nothing is learned
+
+    def run(self) -> int:
+        """Runs what is missing, and prints the table of all that is there."""
+        benchmark = make_benchmark(self.protocol, self.photos, self.inputs, self.targets, self.timesteps, self.out,
+                                   self.quick)
+        cells, failures = benchmark.cells(self.methods, self.seeds), []
+        left = sum(not benchmark.finished(cell) for cell in cells)
+        print(f"{len(cells)} cells in {benchmark.out}, {left} of them still to run", file=sys.stderr)
+        for done, (cell, error) in enumerate(benchmark.run(cells, self.jobs), 1):
+            print(f"{done}/{left}  {cell.name}{'' if error is None else '  failed'}", file=sys.stderr)
+            failures += [] if error is None else [f"{cell.name}: {error}"]
+        finished = tables.runs(read_cells(benchmark.out))
+        print(tables.format_text(rows := tables.rows(finished)))
+        if self.table is not None:
+            self.table.mkdir(parents=True, exist_ok=True)
+            (self.table / f"{self.protocol}.csv").write_text(tables.format_csv(finished), "utf-8")
+            (self.table / f"{self.protocol}.md").write_text(tables.format_markdown(rows), "utf-8")
+            tables.figure(finished).savefig(self.table / f"{self.protocol}.png", dpi=110)
+        for failure in failures:
+            print(f"failed: {failure}", file=sys.stderr)
+        return 1 if failures else 0
 
 
 @dataclass(frozen=True)
@@ -150,6 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = (
         Annotated[Train, tyro.conf.subcommand("train")]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+        | Annotated[Benchmark, tyro.conf.subcommand("benchmark")]
         | Annotated[Retouch, tyro.conf.subcommand("retouch")]
         | Annotated[Show, tyro.conf.subcommand("show")]
     )
@@ -160,6 +219,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command.run()
     except KeyboardInterrupt:
         return 130
+    except Diverged as error:
+        print(f"exposure: {error}", file=sys.stderr)
+        return 3
     except (ValueError, OSError, MemoryError) as error:
         print(f"exposure: {error}", file=sys.stderr)
         return 2

@@ -20,13 +20,14 @@ from stable_baselines3.common.utils import FloatSchedule
 
 from agents.gradients import FACTORS, GRADIENTS, critic_targets, planes
 from agents.policy import ExposurePolicy
-from agents.vec_env import ExposureVecEnv
+from agents.resume import Resumable
+from agents.vec_env import ExposureVecEnv, adapted
 from exposure_env.episode import EpisodeState
 from exposure_env.task import Outcome, concatenate, select
 from exposure_env.vector import ExposureVectorEnv
 
 
-class DeepExposure(BaseAlgorithm):
+class DeepExposure(Resumable, BaseAlgorithm):
     """DeepExposure I and II.
 
     Args:
@@ -42,9 +43,9 @@ class DeepExposure(BaseAlgorithm):
         advantage: Of II: "potential", A_t = gamma^(K-1-t) [D(S_t+1) - D(S_t)], the corrected eq. (15); "paper_abs", the
             same direction with the printed equation's magnitude, |gamma - 1| gamma^(K-1-t) D; "paper_literal", the
             printed sign, which makes the policy worse (for the record).
-        value_image: Of II: what stands in for the unknown final image: "next", the image after the step (section 2.5), or
-            "final", the finished image of the same episode, the actor's other exposures in it held: what eq. (14) asks
-            for, known once the episode is over, and cheaper, one score for all steps of an episode.
+        value_image: Of II: what stands in for the unknown final image: "next", the image after the step (section 2.5),
+            or "final", the finished image of the same episode, the actor's other exposures in it held: what eq. (14)
+            asks for, known once the episode is over, and cheaper, one score for all steps of an episode.
         critic_learning_rate: The critic's, a number or a schedule. It should learn faster than the actor.
         critic_steps: Steps of the critic per update, each on its share of the episodes; 1 accumulates as the actor's.
         td_lambda: Of the critic's targets: 1 for the return, 0 for eq. (6). The return has no bias, and with one
@@ -57,6 +58,7 @@ class DeepExposure(BaseAlgorithm):
         ev_penalty: Weight of the squared EV [score/stops^2] in every step's advantage: pulls the policy towards the
             untouched photo. A policy that matches the experts' distribution is bolder than one that errs least; this
             is the knob between the two.
+        overshoot_penalty: Weight of the mean square of what an exposure drives beyond white [score] (Exposure's).
         max_slope: Largest slope of the score by an EV [score/stop] that a step may contribute; None for no limit. PSNR
             needs one: its slope is infinite at a perfect match.
         tensorboard_log: Folder for TensorBoard.
@@ -96,6 +98,7 @@ class DeepExposure(BaseAlgorithm):
         action_noise: ActionNoise | str | None = "ou",
         reset_noise: bool = True,
         ev_penalty: float = 0.0,
+        overshoot_penalty: float = 0.0,
         max_slope: float | None = None,
         tensorboard_log: str | None = None,
         policy_kwargs: dict[str, Any] | None = None,
@@ -119,9 +122,10 @@ class DeepExposure(BaseAlgorithm):
             raise ValueError(f"gamma and td_lambda must lie in [0, 1], not {gamma} and {td_lambda}")
         if critic_steps < 1:
             raise ValueError(f"critic_steps must be at least 1, not {critic_steps}")
-        if ev_penalty < 0 or (max_slope is not None and max_slope <= 0):
-            raise ValueError(f"ev_penalty must be at least 0, max_slope above 0, not {ev_penalty} and {max_slope}")
-        super().__init__(policy, _adapted(env), learning_rate, policy_kwargs, stats_window_size, tensorboard_log,
+        if min(ev_penalty, overshoot_penalty) < 0 or (max_slope is not None and max_slope <= 0):
+            raise ValueError("ev_penalty and overshoot_penalty must be at least 0 and max_slope above 0, not "
+                             f"{ev_penalty}, {overshoot_penalty} and {max_slope}")
+        super().__init__(policy, adapted(env), learning_rate, policy_kwargs, stats_window_size, tensorboard_log,
                          verbose, device, support_multi_env=True, seed=seed)
         self.n_batches, self.batch_size, self.gamma = n_batches, batch_size, gamma
         self.value, self.advantage, self.value_image = value, advantage, value_image
@@ -130,13 +134,13 @@ class DeepExposure(BaseAlgorithm):
         if action_noise == "ou":
             action_noise = OrnsteinUhlenbeckActionNoise(np.zeros(1), np.full(1, 0.03), theta=0.015, dt=1.0)
         self.action_noise, self.reset_noise = action_noise, reset_noise
-        self.ev_penalty, self.max_slope = ev_penalty, max_slope
+        self.ev_penalty, self.overshoot_penalty, self.max_slope = ev_penalty, overshoot_penalty, max_slope
         if _init_setup_model:
             self._setup_model()
 
     @staticmethod
     def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> Any:  # set_env() and load() pass here
-        return BaseAlgorithm._wrap_env(_adapted(env), verbose, monitor_wrapper)
+        return BaseAlgorithm._wrap_env(adapted(env), verbose, monitor_wrapper)
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
@@ -170,7 +174,7 @@ class DeepExposure(BaseAlgorithm):
         if reset_num_timesteps and self.reset_noise:  # so have the episodes been
             self._noise = None
         callback.on_training_start(locals(), globals())
-        iteration = 0
+        iteration = 0 if reset_num_timesteps else self._n_updates
         while self.num_timesteps < total_timesteps:
             finished = self.collect_episodes(callback)
             if finished is None:  # a callback wants to stop
@@ -287,15 +291,3 @@ class DeepExposure(BaseAlgorithm):
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         critic = [] if self.policy.critic is None else ["policy.critic_optimizer"]
         return ["policy", "policy.optimizer", *critic], []
-
-
-def _adapted(env: Any) -> Any:
-    """The environment as an `ExposureVecEnv`, still in the SB3 wrappers it came in."""
-    if env is None:
-        return None
-    if isinstance(env, str) or isinstance(getattr(env, "unwrapped", None), ExposureVectorEnv):
-        return ExposureVecEnv(env)
-    if not isinstance(getattr(env, "unwrapped", None), ExposureVecEnv):
-        raise ValueError("DeepExposure's gradient goes through the known transition, so it needs an ExposureVecEnv, an "
-                         f"ExposureVectorEnv or an id, not {type(env).__name__}; SB3's DDPG and TD3 take any env")
-    return env

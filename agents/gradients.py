@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from exposure_env.episode import EpisodeState, is_done, observe, visited
-from exposure_env.image import clip
+from exposure_env.image import clip, expose
 from exposure_env.increments import ADDITIVE, increment, pictures_before
 from exposure_env.task import ExposureTask, select
 
@@ -38,10 +38,15 @@ def planes(model: "DeepExposure", states: EpisodeState) -> Tensor:
     return seen.permute(0, 3, 1, 2)
 
 
-def exposures(model: "DeepExposure", actions: Tensor) -> tuple[Tensor, Tensor]:
-    """Exposures [stops] of actions (M,), and the penalty on their size, summed."""
-    evs = model.exposure_env.task.exposure(actions)
+def exposures(model: "DeepExposure", states: EpisodeState, actions: Tensor) -> tuple[Tensor, Tensor]:
+    """Exposures [stops] of actions (M,) in M states, and the penalties on them, summed."""
+    task = model.exposure_env.task
+    evs = task.exposure(actions)
     penalty = model.ev_penalty * evs.square().sum()
+    if model.overshoot_penalty:  # clipping stops the score's gradient, not this one's
+        beyond = (expose(states.photos, evs[:, None, None], task.config.space) - 1).clamp(min=0).square().mean(-1)
+        penalty = penalty + model.overshoot_penalty * (beyond * (states.labels == states.step[:, None, None])).mean(
+            (1, 2)).sum()
     if model.max_slope is not None and evs.requires_grad:
         evs = evs.clone()  # the score's slope is limited, not the penalty's
         evs.register_hook(lambda slope: slope.clamp(-model.max_slope, model.max_slope))
@@ -80,7 +85,7 @@ def discriminator(model: "DeepExposure", finished: EpisodeState) -> tuple[Tensor
     with torch.no_grad():
         seen = planes(model, states)
     actions = model.policy.actor(seen)[:, 0]
-    evs, penalty = exposures(model, actions)
+    evs, penalty = exposures(model, states, actions)
     remaining = states.num_segments - 1 - states.step  # K - 1 - t
     weights = FACTORS[model.advantage](model.gamma) * model.gamma**remaining
     if model.value_image == "next":
@@ -102,7 +107,7 @@ def critic(model: "DeepExposure", finished: EpisodeState) -> tuple[Tensor, Tenso
     with torch.no_grad():
         seen = planes(model, states)
     actions = model.policy.actor(seen)[:, 0]
-    evs, penalty = exposures(model, actions)
+    evs, penalty = exposures(model, states, actions)
     last = states.step == states.num_segments - 1
     counted = slice(None) if model.shaping else last  # with a potential every score after a step is part of the reward
     scores = next_scores(model, finished, episode[counted], select(states, counted), evs[counted])
@@ -120,7 +125,7 @@ def q(model: "DeepExposure", finished: EpisodeState) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         seen = planes(model, states)
     actions = model.policy.actor(seen)[:, 0]
-    evs, penalty = exposures(model, actions)
+    evs, penalty = exposures(model, states, actions)
     value = model.policy.critic(seen, evs / model.exposure_env.task.config.max_ev).sum()
     return penalty - value, actions.detach()
 
@@ -135,8 +140,9 @@ def pathwise(model: "DeepExposure", finished: EpisodeState) -> tuple[Tensor, Ten
     penalty, taken = torch.zeros((), device=state.evs.device), []
     while not is_done(state).all():
         active = torch.nonzero(~is_done(state))[:, 0]
-        actions = model.policy.actor(planes(model, select(state, active)))[:, 0]
-        evs, cost = exposures(model, actions)
+        playing = select(state, active)
+        actions = model.policy.actor(planes(model, playing))[:, 0]
+        evs, cost = exposures(model, playing, actions)
         state = task.advance(state, torch.zeros_like(state.evs[:, 0]).index_put((active,), evs))
         penalty = penalty + cost
         taken.append(actions.detach())
@@ -183,7 +189,8 @@ def critic_targets(model: "DeepExposure", finished: EpisodeState) -> tuple[Tenso
             untouched = finished._replace(step=torch.zeros_like(finished.step), evs=torch.zeros_like(finished.evs))
             rewards[torch.arange(len(final)), finished.num_segments - 1] -= _score(task, untouched)
         if model.shaping:  # F_t = gamma Phi(s_t+1) - Phi(s_t), with Phi = 0 once the episode is over
-            potential = torch.zeros_like(finished.evs).index_put((episode, states.step), _scores_before(model, finished))
+            scores = _scores_before(model, finished)
+            potential = torch.zeros_like(finished.evs).index_put((episode, states.step), scores)
             rewards += model.gamma * torch.cat([potential[:, 1:], torch.zeros_like(potential[:, :1])], 1) - potential
         values = torch.zeros_like(rewards)
         actions = finished.evs[episode, states.step] / task.config.max_ev

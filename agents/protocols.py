@@ -12,6 +12,8 @@ from exposure_env.task import TaskConfig
 MISEXPOSED = Misexpose()  # EV uniform in -2.2..+0.6 for the whole photo, smooth local map, 8 bits
 SHARES = {"inputs": 0.4, "experts": 0.4, "test": 0.2}  # of the photographs
 CROPS = {"inputs": 8, "experts": 8, "test": 4}  # of one photograph
+FIVEK_CROPS = 32  # of one photograph: there are few
+NUM_FOLDS = 5
 SIZE = TaskConfig().size
 
 
@@ -52,6 +54,61 @@ def misexposed_protocol(photos: Sequence[Photo] | None = None, seed: int = 0) ->
     return Protocol(misexpose_all(split["inputs"], rng), split["experts"], misexpose_all(split["test"], rng))
 
 
+def folds(num_photos: int, num_folds: int = NUM_FOLDS, seed: int = 0) -> list[np.ndarray]:
+    """Positions of the photos, dealt at random into folds of like size: each is in exactly one, always the same.
+
+    Raises:
+        ValueError: If there are fewer than two folds, or so few photos that nothing can be learned without a fold.
+    """
+    if num_folds < 2 or num_photos < num_folds + 1:
+        raise ValueError(f"{num_photos} photos can't be dealt into {num_folds} folds: give at least two folds, "
+                         "and more photos than folds")
+    return np.array_split(np.random.default_rng(seed).permutation(num_photos), num_folds)
+
+
+def fivek_protocol(pairs: Sequence[Photo], fold: int, raw: Sequence[Photo] = (), experts: Sequence[Photo] = (),
+                   num_folds: int = NUM_FOLDS, seed: int = 0) -> Protocol:
+    """Real retouches: one fold of the pairs is the test, whole; the others are made into an unpaired data set.
+
+    The training pairs are split in two halves. Inputs are crops of the first half's photos, of the unpaired untouched
+    ones, and of the first half's targets misexposed as in `misexposed_protocol`. Experts' photos are crops of the
+    second half's targets and of the unpaired retouched ones.
+
+    Args:
+        pairs: Photos with targets.
+        fold: Which fold is the test, from 0.
+        raw: Untouched photos without targets.
+        experts: Retouched photos, of photographs that occur nowhere else.
+        num_folds: How many folds.
+        seed: Of the folds, the halves, the crops and the misexposure.
+
+    Raises:
+        ValueError: If there is no such fold, a pair has no target, two photographs have one name, or there are too few
+            pairs; see `folds`.
+    """
+    if fold not in range(num_folds):
+        raise ValueError(f"fold must lie in 0..{num_folds - 1}, not {fold}")
+    names = [photo.name for photo in (*pairs, *raw, *experts)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"each photograph must occur once, among pairs and unpaired photos, not twice: {twice[:5]}")
+    if missing := [photo.name for photo in pairs if photo.target is None]:
+        raise ValueError(f"{len(missing)} of {len(pairs)} pairs have no target, such as {missing[0]!r}")
+    tested = folds(len(pairs), num_folds, seed)[fold]
+    rng = np.random.default_rng([seed, fold])
+    rest = rng.permutation(np.setdiff1d(np.arange(len(pairs)), tested))
+    first, second = ([pairs[i] for i in half] for half in np.array_split(rest, 2))
+    good = [*(Photo(photo.name, photo.target) for photo in second), *experts]
+    return Protocol(
+        [*_all_crops([*first, *raw], SIZE, rng), *misexpose_all(_all_crops(first, SIZE, rng), rng)],
+        _all_crops(good, SIZE * 9 // 8, rng),
+        [pairs[i] for i in tested],
+    )
+
+
+def _all_crops(photos: Sequence[Photo], side: int, rng: np.random.Generator) -> list[Photo]:
+    return [crop for photo in photos for crop in crops(photo, FIVEK_CROPS, side, rng)]
+
+
 def crops(photo: Photo, num: int, side: int, rng: np.random.Generator) -> list[Photo]:
     """Random square crops of a photo and of its target, 60 to 100 % of the shorter side, half of them mirrored.
 
@@ -67,7 +124,8 @@ def crops(photo: Photo, num: int, side: int, rng: np.random.Generator) -> list[P
         extent = max(1, round(rng.uniform(0.6, 1.0) * min(height, width)))
         top, left = rng.integers(height - extent + 1), rng.integers(width - extent + 1)
         mirrored = slice(None, None, -1 if rng.random() < 0.5 else 1)
-        images = (None if image is None else thumbnail(image[top : top + extent, left : left + extent], side)[:, mirrored]
+        box = slice(top, top + extent), slice(left, left + extent)
+        images = (image if image is None else thumbnail(image[box], side)[:, mirrored]
                   for image in (photo.image, photo.target))
         cut.append(Photo(f"{photo.name}_{i}", *images))
     return cut

@@ -1,90 +1,27 @@
 """Training runs: a configuration, a folder, and what is written there. The only module that knows run folders."""
 
-import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-import torch
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ProgressBarCallback
-from stable_baselines3.common.logger import configure
-from stable_baselines3.common.noise import OrnsteinUhlenbeckActionNoise
-from stable_baselines3.common.type_aliases import Schedule
 
-from agents.adversarial import AdversarialReward, ExpertPhotos
-from agents.checkpoint import FILE_NAME, save_agent
+from agents.checkpoint import FILE_NAME, SETTINGS, Agent, save_agent
+from agents.configuration import PRESETS, TrainConfig, build, decay
 from agents.deep_exposure import DeepExposure
-from agents.diagnostics import Diagnostics, figure_of_curves, read_csv
-from agents.discriminator import DiscriminatorReward, DiscriminatorTrainer
-from agents.vec_env import ExposureVecEnv
-from exposure_env.photos import Misexpose, Photo
-from exposure_env.task import TaskConfig
+from agents.diagnostics import Diagnostics, figure_of_curves, read_csv, storyboards
+from agents.health import Diverged, Health
+from agents.pictures import write_picture
+from agents.resume import CHECKPOINT, Checkpoints, Randomness, check_same, read_json, write_json
+from agents.run_log import PROGRESS, run_logger
+from exposure_env.photos import Photo
 
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Everything that a training run depends on, but the photos. The defaults are the `quick` preset's."""
-
-    total_timesteps: int = 40_000  # exposures to try; a photo of six segments takes six
-    seed: int = 0  # same seed, same weights
-    device: str = "auto"  # "cpu", "cuda", or "auto"
-
-    # The task; see exposure_env.task.TaskConfig
-    task_preset: Literal["recommended", "paper"] = "recommended"  # see exposure_env.task.PRESETS
-    max_segments: int = 6  # of one photo
-    num_envs: int = 64  # photos retouched at once
-
-    # The actor
-    learning_rate: float = 2e-4  # of the actor, at the start
-    learning_rate_decay: float = 0.05  # exponential, to this fraction of the start
-    n_batches: int = 8  # mini-batches that one update is accumulated over
-    batch_size: int = 8  # episodes in a mini-batch
-    gamma: float = 0.99  # discount factor
-    value: Literal["critic", "discriminator", "pathwise", "q"] = "discriminator"  # forms I and II, and to compare with
-    advantage: Literal["potential", "paper_abs", "paper_literal"] = "potential"  # eq. (15), corrected or as printed
-    value_image: Literal["final", "next"] = "final"  # which image values a step of II: the finished one or the next
-    critic_learning_rate: float = 2e-3  # of I and q, at the start
-    critic_learning_rate_decay: float = 0.05  # exponential, to this fraction of the start
-    critic_steps: int = 8  # steps of the critic per update of the actor; 1 accumulates like the actor
-    td_lambda: float = 1.0  # of the critic's targets: 1 the return, 0 eq. (6)
-    shaping: bool = True  # I and q: the score of the image so far is a shaping potential
-    exploration: float = 0.03  # sigma of the Ornstein-Uhlenbeck noise, in actions
-    reset_noise: bool = True  # whether exploration noise starts anew with each photo
-    max_slope: float | None = None  # largest slope of the score by an EV that a step contributes [score/stop]
-    ev_penalty: float = 1.2  # pull towards small exposures [score/stop^2]: shyer, but less often wrong
-    width: int = 16  # channels of the first convolution, of all networks
-    halvings: int = 1  # times the 64 px planes are halved before the networks look at them
-
-    # The reward: a discriminator, or with targets known "psnr", the yardstick
-    reward: Literal["discriminator", "psnr"] = "discriminator"
-    discriminator_learning_rate: float = 5e-4  # at the start
-    discriminator_learning_rate_decay: float = 0.05  # exponential, to this fraction of the start
-    discriminator_batch_size: int = 64  # real images, and as many fakes, in a step
-    n_critic: int = 5  # discriminator steps per update of the actor
-    warm_up: int = 30  # discriminator steps before the actor's first update
-    gradient_penalty: float = 10.0  # weight of the penalty on the discriminator's slope (eq. 12)
-    one_sided: bool = True  # penalise only slopes above 1
-    drift: float = 1e-3  # weight of the mean squared score of real photos
-    contrast: Literal["variance", "std"] = "std"  # statistic plane of the discriminator
-    pooled: float = 0.25  # fraction of fakes from earlier rollouts
-    misexposed: float = 0.5  # fraction of fakes that are misexposed experts' photos
-    misexposed_range: tuple[float, float] = (-2.5, 2.5)  # EV of misexposed experts' photos [stops]
-    misexposed_local: float = 0.0  # deviation of their EV from place to place [stops]
-
-
-PRESETS = {
-    "quick": TrainConfig(),
-    "paper": TrainConfig(
-        total_timesteps=9_000_000, task_preset="paper", max_segments=8, num_envs=64, learning_rate=1.5e-5,
-        learning_rate_decay=1e-3, batch_size=8, value_image="next", reset_noise=False, ev_penalty=0.0,
-        width=32, halvings=0, discriminator_learning_rate=5e-5, discriminator_learning_rate_decay=1e-3,
-        discriminator_batch_size=8,
-        warm_up=100, one_sided=False, drift=0.0, contrast="variance", pooled=1.0, misexposed=0.0,
-    ),
-}
+__all__ = ["PRESETS", "Run", "TrainConfig", "build", "decay", "read_config", "read_folders", "train"]
+NUM_STORYBOARDS = 40  # in a whole training, or as many as there are checkpoints
+NOT_FINITE = re.compile(r"score that is not finite|action must be finite|loss is -?(nan|inf)")  # in errors
 
 
 class Run(NamedTuple):
@@ -93,112 +30,124 @@ class Run(NamedTuple):
     model: DeepExposure
     folder: Path
     interrupted: bool
+    untouched: bool = False  # it was finished before, and nothing was left to do
 
 
-def build(
-    config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
-) -> tuple[DeepExposure, AdversarialReward | None]:
-    """The agent and the game it is trained in, not yet trained; no game if `config.reward` isn't a discriminator.
+def train(config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo], folder: str | os.PathLike,
+          callbacks: Sequence[BaseCallback] = (), progress_bar: bool = True, *, held_out: Sequence[Photo] | None = None,
+          resume: bool = False, folders: Mapping[str, str] | None = None) -> Run:
+    """Trains an agent and writes all there is to know about it into a folder.
+
+    The folder gets `config.json`, `agent.safetensors` (see `checkpoint.load_agent`), `checkpoint.pt`, `progress.csv`,
+    TensorBoard's events, `storyboards` of two photos as the training goes on, and `curves.png`. Ctrl-C ends the
+    training early; the agent is written all the same, and the run can be resumed from its last checkpoint. On the CPU
+    a resumed run ends with the very weights of one that was never interrupted.
 
     Args:
         config: The configuration.
         photos: What the agent learns to retouch; targets are used by the reward "psnr" alone.
-        experts: Good photos, of other scenes or not, unpaired.
-
-    Raises:
-        ValueError: If there are no photos or experts, or a setting makes no sense.
-    """
-    for name, least in {"total_timesteps": 1, "seed": 0, "width": 1, "halvings": 0, "n_critic": 1, "warm_up": 0,
-                        "discriminator_batch_size": 1}.items():
-        if getattr(config, name) < least:
-            raise ValueError(f"{name} must be at least {least}, not {getattr(config, name)}")
-    torch.manual_seed(config.seed)
-    device, game, reward = _device(config.device), None, config.reward
-    if reward == "discriminator":
-        reward = DiscriminatorReward(width=config.width, halvings=config.halvings, contrast=config.contrast,
-                                     device=device)
-        game = _game(config, experts, reward)
-    env = ExposureVecEnv(None, config.num_envs, photos=photos, reward_model=reward, preset=config.task_preset,
-                         max_segments=config.max_segments)
-    env.seed(config.seed)
-    noise = OrnsteinUhlenbeckActionNoise(np.zeros(1), np.full(1, config.exploration), theta=0.015, dt=1.0)
-    model = DeepExposure(
-        "CnnPolicy", env, decay(config.learning_rate, config.learning_rate_decay), n_batches=config.n_batches,
-        batch_size=config.batch_size, gamma=config.gamma, value=config.value, advantage=config.advantage,
-        value_image=config.value_image, critic_steps=config.critic_steps, td_lambda=config.td_lambda,
-        critic_learning_rate=decay(config.critic_learning_rate, config.critic_learning_rate_decay),
-        shaping=config.shaping, max_slope=config.max_slope, action_noise=noise, reset_noise=config.reset_noise, ev_penalty=config.ev_penalty, seed=config.seed, device=device,
-        policy_kwargs={"width": config.width, "halvings": config.halvings},
-    )
-    return model, game
-
-
-def _game(config: TrainConfig, experts: Sequence[Photo], reward: DiscriminatorReward) -> AdversarialReward:
-    trainer = DiscriminatorTrainer(
-        reward, learning_rate=decay(config.discriminator_learning_rate, config.discriminator_learning_rate_decay),
-        gradient_penalty=config.gradient_penalty, one_sided=config.one_sided, drift=config.drift, seed=config.seed,
-    )
-    misexposure, size = Misexpose(config.misexposed_range, local=config.misexposed_local), TaskConfig().size
-    return AdversarialReward(
-        trainer, ExpertPhotos(experts, size, misexposure, config.seed), n_critic=config.n_critic,
-        batch_size=config.discriminator_batch_size, warm_up=config.warm_up, pooled=config.pooled,
-        misexposed=config.misexposed, seed=config.seed,
-    )
-
-
-def _device(name: str) -> str:
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError) as error:  # the latter where torch was built without CUDA
-        raise ValueError(f'device must be "auto", "cpu" or a GPU like "cuda", not {name!r}: {error}') from error
-    return name
-
-
-def decay(start: float, fraction: float) -> Schedule:
-    """Schedule that falls exponentially from `start` to `fraction` of it, as a function of the progress remaining."""
-    return lambda remaining: start * fraction ** (1 - remaining)
-
-
-def train(config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo], folder: str | os.PathLike,
-          callbacks: Sequence[BaseCallback] = (), progress_bar: bool = True) -> Run:
-    """Trains an agent and writes all there is to know about it into a folder.
-
-    The folder gets `config.json`, `agent.safetensors` (see `checkpoint.load_agent`), `progress.csv`, TensorBoard's
-    events and `curves.png`. Ctrl-C ends the training early; the agent is written all the same.
-
-    Args:
-        config: The configuration.
-        photos: What the agent learns to retouch; targets are not used.
         experts: Good photos, unpaired.
         folder: Run folder; made if need be.
-        callbacks: Further SB3 callbacks.
+        callbacks: Further SB3 callbacks; their own state, if any, is not in the checkpoint.
         progress_bar: Whether to draw one.
+        held_out: Good photos that the discriminator is never shown, to see what it makes of them.
+        resume: Go on with the interrupted run in the folder, whose configuration and photos must be the same.
+        folders: Where the photos come from, for `photos.json`: "photos", "experts", "held_out".
 
     Raises:
-        ValueError: If the folder holds another run, or `build` complains.
+        ValueError: If the folder holds another run, or with `resume` none, a damaged one or one of another
+            configuration; or `build` complains.
+        Diverged: If the training is beyond repair. The agent and the checkpoint in the folder are those of the last
+            checkpoint that was healthy.
     """
-    folder = Path(folder)
-    if (folder / FILE_NAME).exists():
-        raise ValueError(f"{folder} holds another run's {FILE_NAME}: choose another folder")
+    folder, settings = Path(folder), asdict(config)
+    numbers = {"photos": len(photos), "experts": len(experts), "held_out": None if held_out is None else len(held_out)}
+    if resume:
+        check_same(settings, read_json(folder / "config.json"), folder / "config.json")
+        check_same(numbers, read_json(folder / "photos.json").get("numbers", {}), folder / "photos.json")
+    elif (folder / FILE_NAME).exists() or (folder / CHECKPOINT).exists():
+        raise ValueError(f"{folder} holds another run's {FILE_NAME}: choose another folder, or resume that run")
     model, game = build(config, photos, experts)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
-    model.set_logger(configure(str(folder), ["csv", "tensorboard"]))
-    interrupted, bar = False, [ProgressBarCallback()] if progress_bar else []
+    health, diagnostics = Health(game), Diagnostics(game, held_out)
+    parts = {"model": model, "randomness": Randomness(), "health": health, "diagnostics": diagnostics}
+    parts |= {} if game is None else {"game": game}
+    kept = _Kept(model, folder, config.total_timesteps)
+    checkpoints = Checkpoints(folder / CHECKPOINT, parts, config.checkpoint_every, lambda: health.healthy, kept.write)
+    if resume:
+        checkpoints.load()
+        kept.drawn = kept.due
+        if model.num_timesteps >= config.total_timesteps:
+            return Run(model, folder, interrupted=False, untouched=True)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "config.json", settings)
+        write_json(folder / "photos.json", {"numbers": numbers, "folders": dict(folders or {})})
+    model.set_logger(run_logger(folder, model.num_updates, model.num_timesteps))
+    interrupted, keep, bar = False, True, [ProgressBarCallback()] if progress_bar else []
     try:
-        watched = [] if game is None else [game, Diagnostics(game)]
-        model.learn(config.total_timesteps, CallbackList([*watched, *callbacks, *bar]))
+        watched = [*([] if game is None else [game]), diagnostics, health, checkpoints, *callbacks, *bar]
+        model.learn(config.total_timesteps - model.num_timesteps, CallbackList(watched), reset_num_timesteps=not resume)
     except KeyboardInterrupt:
         interrupted = True
-    finally:  # also when the game blew up: the agent as it was, and the curves that show why
+    except (Diverged, ValueError) as error:
+        keep = False
+        if not (isinstance(error, Diverged) or NOT_FINITE.search(str(error))):
+            raise
+        raise Diverged(f"the training has gone astray after update {model.num_updates}: {error}. The agent and the "
+                       f"checkpoint in {folder} are those of update {checkpoints.written}, the last that were kept; "
+                       "settings can't change within a run, so start a new one") from error
+    finally:  # also when the game blew up: the curves show why
         for callback in bar:  # SB3 leaves it open, drawing over what is printed next
             if hasattr(callback, "pbar"):
                 callback.pbar.close()
-        save_agent(folder / FILE_NAME, model.policy, model.exposure_env.task)
+        if keep:
+            save_agent(folder / FILE_NAME, model.policy, model.exposure_env.task)
         model.logger.close()
-        log = read_csv((folder / "progress.csv").read_text())
+        log = read_csv((folder / PROGRESS).read_text())
         if log:  # empty where it ended before the first update
             figure_of_curves(log).savefig(folder / "curves.png", dpi=110)
     return Run(model, folder, interrupted)
+
+
+def read_config(folder: Path) -> TrainConfig:
+    """The configuration of the run in a folder.
+
+    Raises:
+        ValueError: If there is none, or it is of another version.
+    """
+    kept, names = read_json(folder / "config.json"), {field.name for field in fields(TrainConfig)}
+    if different := sorted(kept.keys() ^ names):
+        raise ValueError(f"{folder / 'config.json'} was written by another version: it differs in {different}")
+    return TrainConfig(**{name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()})
+
+
+def read_folders(folder: Path) -> dict[str, str]:
+    """Where the photos of the run in a folder come from: "photos", "experts", "held_out", as far as was told.
+
+    Raises:
+        ValueError: If there is no run.
+    """
+    return dict(read_json(folder / "photos.json").get("folders", {}))
+
+
+class _Kept:
+    """What a checkpoint brings along for people: the agent as it is, and now and then what it does with two photos."""
+
+    def __init__(self, model: DeepExposure, folder: Path, total_timesteps: int):
+        self.model, self.folder, self.total_timesteps, self.drawn = model, folder, total_timesteps, -1
+        photos = model.exposure_env.task.photos
+        self.photos = [photos[0], photos[len(photos) // 2]]
+
+    @property
+    def due(self) -> int:
+        return NUM_STORYBOARDS * self.model.num_timesteps // self.total_timesteps
+
+    def write(self, updates: int) -> None:
+        policy, task = self.model.policy, self.model.exposure_env.task
+        save_agent(self.folder / FILE_NAME, policy, task)
+        if self.due > self.drawn:
+            self.drawn = self.due
+            settings = {name: value for name, value in asdict(task.config).items() if name in SETTINGS}
+            picture = storyboards(Agent(policy, task.segmenter, settings), self.photos)
+            (self.folder / "storyboards").mkdir(exist_ok=True)
+            write_picture(self.folder / "storyboards" / f"{updates:06}.png", picture)

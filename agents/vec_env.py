@@ -7,6 +7,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv
 
+from exposure_env.env import reset_info
 from exposure_env.task import ExposureTask, Outcome
 from exposure_env.vector import ExposureVectorEnv
 
@@ -83,6 +84,27 @@ class ExposureVecEnv(VecEnv):
         self._returns[dones], self._lengths[dones] = 0, 0
         return observations, rewards.astype(np.float32), dones, infos
 
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of all that further steps depend on; see `ExposureVectorEnv.state_dict`."""
+        return {"envs": self.envs.state_dict(), "returns": self._returns.copy(), "lengths": self._lengths.copy()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on where another environment of the same settings and photos was; seeds waiting for a reset are dropped.
+
+        Args:
+            state: What its `state_dict` gave.
+
+        Raises:
+            ValueError: If it is the state of something else, or of another number or size of episodes.
+        """
+        if missing := {"envs", "returns", "lengths"} - state.keys():
+            raise ValueError(f"this is not the state of an ExposureVecEnv: it lacks {sorted(missing)}")
+        self.envs.load_state_dict(state["envs"])
+        self._returns, self._lengths = np.array(state["returns"]), np.array(state["lengths"])
+        self.reset_infos = [reset_info(scene) for scene in self.envs.scenes]
+        self._reset_seeds()
+        self._reset_options()
+
     def close(self) -> None:
         """Frees the environment."""
         self.envs.close()
@@ -107,6 +129,25 @@ class ExposureVecEnv(VecEnv):
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
         """False, but for SB3's Monitor: returns and lengths are in the infos as it would put them."""
         return [wrapper_class.__name__ == "Monitor" for _ in self._get_indices(indices)]
+
+
+def adapted(env: Any) -> Any:
+    """The environment as an `ExposureVecEnv`, still in the SB3 wrappers it came in; None for None.
+
+    Args:
+        env: An `ExposureVecEnv`, an `ExposureVectorEnv` or an id.
+
+    Raises:
+        ValueError: If it is of another kind.
+    """
+    if env is None:
+        return None
+    if isinstance(env, str) or isinstance(getattr(env, "unwrapped", None), ExposureVectorEnv):
+        return ExposureVecEnv(env)
+    if not isinstance(getattr(env, "unwrapped", None), ExposureVecEnv):
+        raise ValueError("DeepExposure's gradient goes through the known transition, so it needs an ExposureVecEnv, an "
+                         f"ExposureVectorEnv or an id, not {type(env).__name__}; SB3's DDPG and TD3 take any env")
+    return env
 
 
 def _one(batched: dict[str, Any], index: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The episode as a `gymnasium.vector.VectorEnv`: N photos at once, one reward call for all that finish together."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -142,6 +143,52 @@ class ExposureVectorEnv(VectorEnv):
             for i in range(self.num_envs)
         )
 
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of all that further steps depend on, but for the settings and the data set.
+
+        Also of photos that were drawn with a transform, which nobody could draw again. Arrays, numbers, strings, lists
+        and dicts of them; the generators' states are JSON, as their integers have 128 bits.
+
+        Raises:
+            ValueError: If no episode was ever begun.
+        """
+        if self.state is None:
+            raise ValueError("there is no state before the first episode: call reset() first")
+        columns = {name: None if array is None else array.copy() for name, array in self.state._asdict().items()}
+        scenes = [{"index": scene.index, "name": scene.photo.name, "ev_map": scene.photo.ev_map}
+                  for scene in self.scenes]
+        return {"episodes": columns, "scenes": scenes, "images": self._images.copy(), "over": self._over.copy(),
+                "last": [list(step) for step in self._last],
+                "rngs": [json.dumps(rng.bit_generator.state) for rng in self._rngs]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on where another environment of the same settings and photos was; `finished` is None until a step.
+
+        Args:
+            state: What its `state_dict` gave.
+
+        Raises:
+            ValueError: If it is the state of something else, or of another number or size of episodes.
+        """
+        try:
+            columns = {name: None if array is None else np.array(array) for name, array in state["episodes"].items()}
+            episodes, last = EpisodeState(**columns), [tuple(step) for step in state["last"]]
+            scenes = [_scene(episodes, i, **told) for i, told in enumerate(state["scenes"])]
+            images, over, rngs = np.array(state["images"]), np.array(state["over"]), []
+            for text in state["rngs"]:
+                rngs.append(seeding.np_random(0)[0])
+                rngs[-1].bit_generator.state = json.loads(text)
+        except (KeyError, TypeError, IndexError) as error:
+            raise ValueError(f"this is not the state of an ExposureVectorEnv: {error!r}") from error
+        config = self.task.config
+        given, own = (*episodes.photos.shape[:2], *episodes.evs.shape), (self.num_envs, config.size, self.num_envs,
+                                                                        config.max_segments)
+        if given != own:
+            raise ValueError("episodes, side and room for exposures must be as in this environment, "
+                             f"{(own[0], own[1], own[3])}, not {(given[0], given[1], given[3])}")
+        self.state, self.scenes, self.finished = episodes, scenes, None
+        self._images, self._over, self._last, self._rngs = images, over, last, rngs
+
     def _begin(self, indices: np.ndarray, seeds: Sequence[int | None] | None = None,
                photos: Sequence[Any] | None = None) -> dict[int, dict[str, Any]]:
         """Starts the episodes of these environments; what each reset tells, by environment."""
@@ -182,3 +229,10 @@ def _step_infos(before: EpisodeState, evs: np.ndarray, done: np.ndarray, finishe
     for k, i in enumerate(np.flatnonzero(done)):
         infos[i] |= finished.info(k)
     return infos
+
+
+def _scene(state: EpisodeState, i: int, index: int, name: str, ev_map: Any) -> Scene:
+    """The scene of episode i: an episode begins with all that it shows."""
+    image, target = state.photos[i].copy(), None if state.targets is None else state.targets[i].copy()
+    photo = Photo(name, image, target, None if ev_map is None else np.array(ev_map))
+    return Scene(index, photo, image, target, state.labels[i].copy())

@@ -115,6 +115,13 @@ def test_saving_replaces_at_once_and_leaves_nothing_else(saved, photos):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_the_same_agent_makes_the_same_file(saved, tmp_path):
+    path, policy, task = saved
+    for _ in range(8):
+        save_agent(tmp_path / FILE_NAME, policy, task)
+        assert (tmp_path / FILE_NAME).read_bytes() == path.read_bytes()
+
+
 def test_the_file_has_the_permissions_of_any_new_file(saved):
     path, _, _ = saved
     other = path.with_name("other")

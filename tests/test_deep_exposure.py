@@ -258,7 +258,8 @@ class TestGradient:
         model = agent(env, lively=True, policy="MultiInputPolicy" if obs_type == "dict" else "CnnPolicy",
                       action_noise=None)  # fmt: skip
         finished, played = self.rollout(model)
-        _, actions = GRADIENTS[model.value](model, EpisodeState(*(None if a is None else torch.as_tensor(a) for a in finished)))
+        finished = EpisodeState(*(None if a is None else torch.as_tensor(a) for a in finished))
+        _, actions = GRADIENTS[model.value](model, finished)
         assert actions.std() > 0.01
         np.testing.assert_allclose(actions, played, atol=2e-6)
 

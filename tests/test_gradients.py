@@ -8,10 +8,12 @@ from test_deep_exposure import (
     SIZE,
     VARYING,
     Brightness,
+    Indifferent,
     agent,
     assert_same_gradient,
     doubled,
     gradient,
+    halves,
     play,
     train,
     vec_env,
@@ -21,6 +23,7 @@ from agents.deep_exposure import DeepExposure
 from agents.discriminator import DiscriminatorReward
 from agents.gradients import GRADIENTS, critic_targets, lambda_returns, planes
 from exposure_env.episode import EpisodeState, advance, is_done, start, visited
+from exposure_env.photos import Photo
 from exposure_env.task import select
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -293,3 +296,17 @@ class TestEveryForm:
 def test_options_that_make_no_sense(options, complaint):
     with pytest.raises(ValueError, match=complaint):
         agent(**options)
+
+
+def test_the_overshoot_penalty_by_hand():
+    # Encoded values 0.4 and 0.8 times 2^1 overshoot by 0 and 0.6; the segments are the upper and the lower half.
+    image = np.full((SIZE, SIZE, 3), 0.4, np.float32)
+    image[SIZE // 2 :] = 0.8
+    env = vec_env([Photo("halves", image)], segmenter=halves, reward_model=Indifferent(), space="encoded", max_ev=1.0)
+    model = agent(env, overshoot_penalty=2.0)
+    torch.nn.init.constant_(model.policy.actor.stack.head.bias, 20.0)  # action 1
+    state = start(torch.as_tensor(image)[None], torch.as_tensor(halves(image))[None], 5)
+    finished = state._replace(step=state.num_segments)
+    for value in ("discriminator", "pathwise"):
+        loss, _ = GRADIENTS[value](model, finished)
+        assert loss.item() == pytest.approx(2.0 * 0.5 * 0.6**2, rel=1e-4)

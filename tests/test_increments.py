@@ -19,7 +19,7 @@ def finished(size, num_segments, as_torch, dtype=np.float64):
     labels[:, 0, : num_segments] = np.arange(num_segments)[: size[1]]
     labels[1] = np.minimum(labels[1], max(num_segments - 2, 0))
     state = start(photos, labels, num_segments)
-    for t in range(num_segments):
+    for _ in range(num_segments):
         state = advance(state, rng.uniform(-2, 2, 2).astype(dtype))
     return EpisodeState(*(torch.as_tensor(a) if as_torch and a is not None else a for a in state))
 

@@ -13,6 +13,7 @@ from PIL import Image
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.checkpoint import load_agent
+from agents.health import Diverged
 from agents.training import PRESETS, Run, TrainConfig, build, decay, train
 from exposure_env.photos import Photo, thumbnail
 
@@ -70,7 +71,7 @@ class Stop(BaseCallback):
 def test_the_folder_holds_everything(finished):
     assert finished.interrupted is False
     names = {path.name.split(".")[0] for path in finished.folder.iterdir()}
-    assert names == {"config", "agent", "progress", "curves", "events"}
+    assert names == {"config", "photos", "agent", "checkpoint", "progress", "curves", "events", "storyboards"}
     assert json.loads((finished.folder / "config.json").read_text()) == json.loads(json.dumps(asdict(TINY)))
     assert list(finished.folder.glob("events.out.tfevents.*"))[0].stat().st_size > 500
     with Image.open(finished.folder / "curves.png") as picture:
@@ -85,9 +86,12 @@ def test_the_log_has_the_columns_that_are_promised_and_only_numbers(finished):
     columns = {"time/total_timesteps", "time/iterations", "rollout/ep_rew_mean", "rollout/ep_len_mean",
                "train/actor_loss", "train/ev_mean", "train/ev_std", "train/saturated", "train/learning_rate",
                "discriminator/loss", "discriminator/real", "discriminator/fake", "discriminator/slope",
-               "discriminator/penalty", "response/-2.0", "response/+0.0", "response/+2.0"}
+               "discriminator/penalty", "response/-2.0", "response/+0.0", "response/+2.0", "ev/step_1_mean",
+               "ev/step_1_std", "ev/share_+0.00"}
     assert columns <= rows[0].keys()
-    assert all(np.isfinite(float(value)) for row in rows for value in row.values())
+    cells = {(name, value) for row in rows for name, value in row.items()}
+    assert all(np.isfinite(float(value)) for _, value in cells if value)
+    assert all(name.startswith("ev/step_") for name, value in cells if not value)  # no photo has so many segments
     steps = [int(row["time/total_timesteps"]) for row in rows]
     assert steps == sorted(set(steps)) and steps[-1] == finished.model.num_timesteps >= 100
     assert {float(row["response/+0.0"]) for row in rows} == {0.0}
@@ -117,11 +121,11 @@ def test_training_moves_the_weights(finished, photos, experts):
 
 
 def test_a_folder_takes_one_run_only(finished, photos, experts):
-    before = {path.name: path.read_bytes() for path in finished.folder.iterdir()}
+    before = {path.name: path.read_bytes() for path in finished.folder.rglob("*") if path.is_file()}
     with pytest.raises(ValueError, match="holds another run's agent") as caught:
         train(TINY, photos, experts, finished.folder, progress_bar=False)
     assert str(finished.folder) in str(caught.value)
-    assert {path.name: path.read_bytes() for path in finished.folder.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in finished.folder.rglob("*") if path.is_file()} == before
 
 
 def test_the_folder_may_be_a_string_and_exist_already(tmp_path, photos, experts):
@@ -148,7 +152,7 @@ def test_ctrl_c_keeps_the_agent(tmp_path, photos, experts, steps):
 @pytest.mark.parametrize("changes", [{}, {"discriminator_learning_rate": 1e30}], ids=["Ctrl-C", "NaN"])
 def test_a_progress_bar_is_closed_when_the_training_ends_early(tmp_path, photos, experts, changes):
     """A live display that stays keeps on drawing over whatever is printed next, and hides the cursor."""
-    with pytest.raises(ValueError, match="loss") if changes else nullcontext():
+    with pytest.raises(Diverged, match="loss") if changes else nullcontext():
         train(replace(TINY, **changes), photos, experts, tmp_path / "run", [Interrupt(12)], progress_bar=True)
     assert [thread for thread in threading.enumerate() if "Refresh" in type(thread).__name__] == []
 
@@ -174,7 +178,7 @@ def test_other_exceptions_come_through_and_the_agent_is_kept(tmp_path, photos, e
 def test_a_game_that_blows_up_says_so_and_the_agent_is_kept(tmp_path, photos, experts, warm_up):
     """The discriminator's steps are so large that its scores overflow."""
     config = replace(TINY, discriminator_learning_rate=1e30, warm_up=warm_up)
-    with pytest.raises(ValueError, match="loss is|not finite|gone astray"):
+    with pytest.raises(Diverged, match="loss is|not finite"):
         train(config, photos, experts, tmp_path / "run", progress_bar=False)
     kept = load_agent(tmp_path / "run")
     assert all(torch.isfinite(tensor).all() for tensor in kept.policy.actor.state_dict().values())
@@ -255,7 +259,7 @@ def test_a_paper_run_trains(tmp_path, photos, experts):
     {"num_envs": 0}, {"batch_size": 0}, {"n_batches": 0}, {"width": 0}, {"halvings": -1}, {"max_segments": 0},
     {"misexposed": 2.0}, {"pooled": -0.5}, {"misexposed_range": (2.0, -2.0)}, {"gradient_penalty": -1.0},
     {"n_critic": 0}, {"warm_up": -1}, {"discriminator_batch_size": 0}, {"learning_rate": -1.0}, {"seed": -1},
-    {"total_timesteps": 0},
+    {"total_timesteps": 0}, {"checkpoint_every": 0},
 ], ids=str)
 def test_settings_that_make_no_sense_are_refused_before_anything_is_written(tmp_path, photos, experts, changes):
     (value,) = changes.values()

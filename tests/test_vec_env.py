@@ -11,7 +11,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecMonitor, VecTransposeImage
 
-from agents.vec_env import ExposureVecEnv
+from agents.vec_env import ExposureVecEnv, adapted
 from exposure_env.photos import Photo
 from exposure_env.samples import sample_photos
 from exposure_env.vector import ExposureVectorEnv
@@ -302,3 +302,71 @@ class TestWhatItAdapts:
             ExposureVecEnv(SyncVectorEnv([lambda: gym.make(LOCAL, photos=PHOTOS)], autoreset_mode="SameStep"))
         with pytest.raises(ValueError, match="OrderEnforcing"):
             ExposureVecEnv(gym.make(LOCAL, photos=PHOTOS))
+
+
+class TestState:
+    @pytest.mark.parametrize("obs_type", ["uint8", "dict"])
+    def test_another_one_goes_on_alike(self, obs_type):
+        envs, other = (ExposureVecEnv(num_envs=3, photos=PHOTOS, obs_type=obs_type) for _ in range(2))
+        envs.seed(4)
+        envs.reset()
+        for action in actions(5):
+            envs.step(action)
+        state = envs.state_dict()
+        assert (state["lengths"] > 0).any() and len(set(state["lengths"].tolist())) > 1
+        expected = [envs.step(action) for action in actions(12)]
+        other.seed(99)
+        other.set_options({"photo": 0})
+        other.load_state_dict(state)
+        ended = 0
+        for action, (observations, rewards, dones, infos) in zip(actions(12), expected, strict=True):
+            ours = other.step(action)
+            for part in observations if obs_type == "dict" else [...]:
+                np.testing.assert_array_equal(ours[0][part], observations[part])
+            np.testing.assert_array_equal(ours[1], rewards)
+            np.testing.assert_array_equal(ours[2], dones)
+            for one, another in zip(ours[3], infos, strict=True):
+                assert one.keys() == another.keys() and one.get("episode") == another.get("episode")
+                ended += "episode" in one
+        assert ended > 3 and other.reset_infos == envs.reset_infos
+        np.testing.assert_array_equal(other.state_dict()["returns"], envs.state_dict()["returns"])
+
+    def test_reset_infos_are_those_of_the_episodes(self):
+        envs, other = (ExposureVecEnv(num_envs=3, photos=PHOTOS) for _ in range(2))
+        envs.seed(4)
+        envs.reset()
+        other.load_state_dict(envs.state_dict())
+        assert other.reset_infos == envs.reset_infos
+
+    def test_seeds_and_options_that_wait_for_a_reset_are_dropped(self):
+        envs = ExposureVecEnv(num_envs=3, photos=PHOTOS)
+        envs.seed(4)
+        envs.reset()
+        state = envs.state_dict()
+        drawn = envs.reset()
+        envs.seed(7)
+        envs.set_options({"photo": 0})
+        envs.load_state_dict(state)
+        np.testing.assert_array_equal(envs.reset(), drawn)
+
+    def test_the_state_of_something_else_is_refused(self):
+        envs = ExposureVecEnv(num_envs=3, photos=PHOTOS)
+        envs.reset()
+        with pytest.raises(ValueError, match="returns"):
+            envs.load_state_dict({"envs": envs.envs.state_dict(), "lengths": np.zeros(3)})
+        with pytest.raises(ValueError, match="(2, 64, 8)"):
+            ExposureVecEnv(num_envs=2, photos=PHOTOS).load_state_dict(envs.state_dict())
+
+
+class TestAdapted:
+    def test_takes_environments_in_their_wrappers_and_ids(self):
+        envs = ExposureVecEnv(num_envs=2, photos=PHOTOS)
+        wrapped = VecTransposeImage(envs)
+        assert adapted(None) is None and adapted(envs) is envs and adapted(wrapped) is wrapped
+        assert isinstance(adapted(GLOBAL), ExposureVecEnv)
+        made = ExposureVectorEnv(2, PHOTOS, autoreset_mode="SameStep")
+        assert adapted(made).envs is made
+
+    def test_refuses_another_environment_by_name(self):
+        with pytest.raises(ValueError, match="OrderEnforcing"):
+            adapted(gym.make(LOCAL, photos=PHOTOS))

@@ -445,3 +445,85 @@ class TestBadInput:
             for _ in range(2):
                 envs.step(np.zeros((2, 1), np.float32))
         assert_same(ours.step(np.full((2, 1), np.nan, np.float32)), theirs.step(np.full((2, 1), np.nan, np.float32)))
+
+
+class TestState:
+    """An environment that is given another's state goes on as the other does."""
+
+    def go_on(self, mode, obs_type="uint8", **kwargs):
+        kwargs = {"photos": PHOTOS, "obs_type": obs_type, "autoreset_mode": mode, **kwargs}
+        envs = ExposureVectorEnv(4, **kwargs)
+        actions = np.random.default_rng(3).uniform(-1, 1, (24, 4, 1)).astype(np.float32)
+        envs.reset(seed=5)
+
+        def step(envs, action):
+            out = envs.step(action)
+            if mode is AutoresetMode.DISABLED and out[2].any():
+                return out, envs.reset(options={"reset_mask": out[2]})
+            return out
+
+        for begun, action in enumerate(actions, start=1):
+            ended = step(envs, action)
+            if begun >= 5 and (mode is not AutoresetMode.NEXT_STEP or ended[2].any()):
+                break
+        state = envs.state_dict()
+        kept = copy.deepcopy(state)
+        expected = [step(envs, action) for action in actions[begun:]]
+        assert_same(state, kept)  # a copy: nothing that happened since is in it
+        other = ExposureVectorEnv(4, **kwargs)
+        other.load_state_dict(state)
+        assert_same([step(other, action) for action in actions[begun:]], expected)
+        assert len(expected) > 8
+        assert_same(state, kept)
+        return state
+
+    @modes
+    @obs_types
+    def test_in_the_midst_of_episodes(self, mode, obs_type):
+        state = self.go_on(mode, obs_type)
+        assert len(set(state["episodes"]["step"].tolist())) > 1
+        if mode is AutoresetMode.NEXT_STEP:
+            assert state["over"].any()
+
+    def test_of_photos_that_nobody_could_draw_again(self):
+        state = self.go_on(AutoresetMode.SAME_STEP, photos=EXPERTS, transform=Misexpose(), order="random")
+        assert all(np.abs(scene["ev_map"]).max() > 0.01 for scene in state["scenes"])
+
+    def test_what_it_is_made_of(self):
+        def leaves(tree):
+            if isinstance(tree, dict | list):
+                return [leaf for each in (tree.values() if isinstance(tree, dict) else tree) for leaf in leaves(each)]
+            return [tree]
+
+        envs = ExposureVectorEnv(2, PHOTOS)
+        envs.reset(seed=0)
+        envs.step(np.zeros((2, 1), np.float32))
+        kinds = {type(leaf) for leaf in leaves(envs.state_dict())}
+        assert kinds <= {np.ndarray, str, int, float, bool, type(None)} and np.ndarray in kinds
+
+    def test_the_scenes_and_the_last_step_are_drawn_alike(self):
+        envs = ExposureVectorEnv(2, PHOTOS, render_mode="rgb_array")
+        envs.reset(seed=1)
+        envs.step(np.array([[0.3], [-0.2]], np.float32))
+        other = ExposureVectorEnv(2, PHOTOS, render_mode="rgb_array")
+        other.load_state_dict(envs.state_dict())
+        assert_same(other.render(), envs.render())
+        for ours, theirs in zip(other.scenes, envs.scenes, strict=True):
+            assert (ours.index, ours.photo.name) == (theirs.index, theirs.photo.name)
+            assert_same([*ours.photo[1:], *ours[2:]], [*theirs.photo[1:], *theirs[2:]])
+        assert other.finished is None
+
+    def test_what_is_refused(self):
+        envs = ExposureVectorEnv(3, PHOTOS)
+        with pytest.raises(ValueError, match="reset"):
+            envs.state_dict()
+        envs.reset(seed=0)
+        state = envs.state_dict()
+        for num_envs, settings in ((2, {}), (3, {"size": 32}), (3, {"max_segments": 5})):
+            other = ExposureVectorEnv(num_envs, PHOTOS, **settings)
+            with pytest.raises(ValueError, match=r"\(3, 64, 8\)"):
+                other.load_state_dict(state)
+            assert other.state is None
+        for broken in ({}, {**state, "episodes": {}}, {**state, "scenes": [{}] * 3}, {**state, "rngs": [1, 2, 3]}):
+            with pytest.raises(ValueError, match="not the state"):
+                envs.load_state_dict(broken)

@@ -1,0 +1,268 @@
+"""The learning benchmark: methods by seeds, each cell one JSON file that is written once it is finished.
+
+A cell is one method with one seed, and in the protocol `fivek` one fold. A training runs in a process of its own, so
+that its memory and its processor time are its own. What is finished is skipped, so an interrupted benchmark goes on.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from agents.protocols import NUM_FOLDS, Protocol, fivek_protocol, misexposed_protocol
+from agents.training import PRESETS, TrainConfig
+from agents.trials import BASELINES, METHODS, OFF_POLICY, Trial, run_baseline, run_learner
+from exposure_env.files import SUFFIXES
+from exposure_env.photos import FolderPhotos, PairedPhotos, Photo
+
+QUICK = dict(total_timesteps=120, num_envs=4, n_batches=1, batch_size=4, width=4, warm_up=2, n_critic=1,
+             discriminator_batch_size=4, max_segments=3)  # proves nothing, but that it runs
+NO_MATTER = {"checkpoint_every"}  # settings that results don't depend on
+TASK = ("task_preset", "max_segments")  # all that a baseline depends on
+FIVEK = {"inputs": "fivek_pairs/input", "targets": "fivek_pairs/expert_c",
+         "raw": "fivek_unpaired/raw", "experts": "fivek_unpaired/expert_c"}
+
+
+class Cell(NamedTuple):
+    """One training, or one baseline."""
+
+    method: str
+    seed: int
+    fold: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+        fold = "" if self.fold is None else f"-fold{self.fold}"
+        return f"{self.method.replace(' ', '_')}-seed{self.seed}{fold}"
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What all cells have in common."""
+
+    protocol: Literal["misexposed", "fivek"]
+    folders: dict[str, str]  # "photos" for misexposed, none for the sample photos; the keys of FIVEK for fivek
+    config: TrainConfig
+    out: str  # folder of the cells
+
+    def cells(self, methods: Sequence[str] = (), seeds: Sequence[int] = (0,)) -> list[Cell]:
+        """All cells of the methods, by default of all; baselines have one seed.
+
+        Raises:
+            ValueError: If there is no such method.
+        """
+        known = [*METHODS, *(name for name, only in BASELINES.items() if self.protocol in only)]
+        if unknown := [method for method in methods if method not in known]:
+            raise ValueError(f"methods must be among {known}, not {unknown[0]!r}")
+        baselines = [name for name in methods or known if name in BASELINES]
+        pairs = [(name, 0) for name in baselines]  # first: they take seconds
+        pairs += [(name, seed) for seed, name in product(seeds, methods or known) if name in METHODS]
+        chosen = range(NUM_FOLDS) if self.protocol == "fivek" else (None,)
+        return [Cell(name, seed, fold) for name, seed in dict.fromkeys(pairs) for fold in chosen]
+
+    def path(self, cell: Cell) -> Path:
+        """A cell's file."""
+        return Path(self.out) / f"{cell.name}.json"
+
+    def cell_config(self, cell: Cell) -> TrainConfig:
+        """A cell's own configuration."""
+        return replace(self.config, seed=cell.seed, **METHODS.get(cell.method, {}))
+
+    def settings(self, cell: Cell) -> dict[str, Any]:
+        """All that a cell's results depend on, but for versions of software."""
+        config = asdict(self.cell_config(cell))
+        names = set(config) - NO_MATTER if cell.method in METHODS else TASK
+        config = {name: value for name, value in config.items() if name in names}
+        settings = {"protocol": self.protocol, **cell._asdict(), "photos": _fingerprint(self.folders),
+                    "config": config, "off_policy": OFF_POLICY.get(cell.method)}
+        return json.loads(json.dumps(settings))
+
+    def finished(self, cell: Cell) -> bool:
+        """Whether the cell's file is there.
+
+        Raises:
+            ValueError: If it was made with other settings.
+        """
+        path = self.path(cell)
+        if not path.exists():
+            return False
+        old, new = (_flat(settings) for settings in (read_cell(path)["settings"], self.settings(cell)))
+        differences = [f"{name} was {old.get(name)!r}, now {new.get(name)!r}" for name in {**old, **new}
+                       if old.get(name) != new.get(name)]
+        if differences:
+            raise ValueError(f"{path} was made with other settings: {'; '.join(differences[:4])}. Choose another "
+                             "folder with --out, or delete the file")
+        return True
+
+    def data(self, fold: int | None) -> tuple[Protocol, list[Photo]]:
+        """The photos of a cell, and the training pairs that constants are fitted on."""
+        return _data(self.protocol, tuple(self.folders.items()), fold)
+
+    def trial(self, cell: Cell) -> Trial:
+        """A cell's photos and settings, ready to run."""
+        return Trial(cell.method, self.cell_config(cell), *self.data(cell.fold), full_size=self.protocol == "fivek")
+
+    def run_cell(self, cell: Cell) -> None:
+        """Runs a cell here and now; writes its file, and beside it the agent."""
+        trial, path = self.trial(cell), self.path(cell)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if cell.method in METHODS:
+            results = run_learner(trial, path.with_suffix(""))
+        else:
+            results = run_baseline(trial)
+        _write(path, {"settings": self.settings(cell), **results})
+
+    def run(self, cells: Sequence[Cell], jobs: int = 1) -> Iterator[tuple[Cell, str | None]]:
+        """Runs the cells that are not finished; yields each when it is, with what went wrong or None.
+
+        Args:
+            cells: Which cells.
+            jobs: How many at once, each in a process with one thread.
+
+        Raises:
+            ValueError: If a finished cell was made with other settings, or `jobs` is below 1.
+        """
+        if jobs < 1:
+            raise ValueError(f"jobs must be at least 1, not {jobs}")
+        left = [cell for cell in cells if not self.finished(cell)]
+        batches = [[cell] for cell in left if cell.method in METHODS]
+        if baselines := [cell for cell in left if cell.method not in METHODS]:
+            # Seconds each: one process for all, which reads the photos of a fold once.
+            batches.insert(0, sorted(baselines, key=lambda cell: cell.fold or 0))
+        running: list[subprocess.Popen] = []
+        pool = ThreadPoolExecutor(jobs)
+        futures = {pool.submit(self._in_process, batch, running): batch for batch in batches}
+        try:
+            for future in as_completed(futures):
+                error = future.result()
+                yield from ((cell, None if self.path(cell).exists() else error) for cell in futures[future])
+        finally:  # also when interrupted: nothing half finished is left behind, nor a process
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(running):
+                process.terminate()
+            pool.shutdown()
+
+    def _in_process(self, cells: list[Cell], running: list[subprocess.Popen]) -> str | None:
+        order = json.dumps({**asdict(self), "cells": cells})
+        process = subprocess.Popen([sys.executable, "-m", "agents.benchmark"], stdin=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        running.append(process)
+        errors = process.communicate(order)[1]
+        running.remove(process)
+        lines = errors.strip().splitlines() or [f"its process ended with status {process.returncode}"]
+        return None if process.returncode == 0 else lines[-1]
+
+
+def make_benchmark(protocol: str, photos: Path | None = None, inputs: Path | None = None, targets: Path | None = None,
+                   timesteps: int | None = None, out: Path | None = None, quick: bool = False) -> Benchmark:
+    """The benchmark that a user asks for.
+
+    Args:
+        protocol: "misexposed" or "fivek".
+        photos: Of misexposed, a folder of good photographs, by default the sample photos; of fivek, a folder with the
+            folders of `FIVEK`, of which the unpaired ones may be missing.
+        inputs: Of fivek, instead of `photos`: the pairs' untouched photos.
+        targets: And their retouched versions.
+        timesteps: Exposures to try in each training; by default the preset's.
+        out: Folder of the cells; by default `runs/benchmark-<protocol>`.
+        quick: Whether to take a budget so small that nothing is learned.
+
+    Raises:
+        ValueError: If the folders are not those of the protocol, or one isn't there.
+    """
+    if (inputs is None) != (targets is None) or (protocol == "misexposed" and inputs is not None):
+        raise ValueError("give both --inputs and --targets, for the protocol fivek, or neither")
+    if protocol == "fivek" and (photos is None) == (inputs is None):
+        raise ValueError(f"the protocol fivek needs --photos, a folder with {FIVEK['inputs']} and {FIVEK['targets']}, "
+                         "or --inputs and --targets instead")
+    if protocol == "misexposed":
+        folders = {} if photos is None else {"photos": photos}
+    elif inputs is not None:
+        folders = {"inputs": inputs, "targets": targets}
+    else:
+        folders = {name: photos / place for name, place in FIVEK.items()}
+        folders = {name: place for name, place in folders.items() if name not in ("raw", "experts") or place.is_dir()}
+    if missing := [str(place) for place in folders.values() if not place.is_dir()]:
+        raise ValueError(f"there is no folder {missing[0]}")
+    config = replace(PRESETS.get("recommended", PRESETS["quick"]), device="cpu", **(QUICK if quick else {}))
+    config = config if timesteps is None else replace(config, total_timesteps=timesteps)
+    return Benchmark(protocol, {name: str(place) for name, place in folders.items()}, config,
+                     str(out or Path("runs") / f"benchmark-{protocol}"))
+
+
+@lru_cache(maxsize=1)
+def _data(protocol: str, folders: tuple[tuple[str, str], ...], fold: int | None) -> tuple[Protocol, list[Photo]]:
+    places = dict(folders)
+    if protocol == "misexposed":
+        split = misexposed_protocol(FolderPhotos(places["photos"]) if places else None)
+        return split, split.inputs
+    pairs = PairedPhotos(places["inputs"], places["targets"], max_side=None)
+    unpaired = (FolderPhotos(places[name], max_side=None) if name in places else () for name in ("raw", "experts"))
+    split = fivek_protocol(pairs, fold, *unpaired)
+    tested = {photo.name for photo in split.test}
+    return split, [photo for photo in pairs if photo.name not in tested]
+
+
+def read_cell(path: str | os.PathLike) -> dict[str, Any]:
+    """A finished cell's content.
+
+    Raises:
+        ValueError: If the file is no cell.
+    """
+    try:
+        content = json.loads(Path(path).read_text("utf-8"))
+        return {"settings": content["settings"], **content}
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a cell of the benchmark: {error!r}") from error
+
+
+def read_cells(folder: str | os.PathLike) -> list[dict[str, Any]]:
+    """All finished cells of a folder.
+
+    Raises:
+        ValueError: If one of its JSON files is no cell.
+    """
+    return [read_cell(path) for path in sorted(Path(folder).glob("*.json"))]
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    scratch = path.with_suffix(f".{os.getpid()}.tmp")
+    scratch.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    os.replace(scratch, path)
+
+
+def _fingerprint(folders: dict[str, str]) -> str:
+    """Which photos these are, without saying where: how many, and a checksum of their names and sizes in bytes."""
+    files = [f"{name} {path.name} {path.stat().st_size}" for name, folder in sorted(folders.items())
+             for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in SUFFIXES]
+    return f"{len(files)} files, {zlib.crc32(chr(10).join(files).encode()):08x}" if folders else "sample photos"
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    nested = [settings, *(value for value in settings.values() if isinstance(value, dict))]
+    return {name: value for part in nested for name, value in part.items() if not isinstance(value, dict)}
+
+
+def main() -> None:
+    """Runs some cells in this process, as standard input says in JSON."""
+    torch.set_num_threads(1)
+    order = json.load(sys.stdin)
+    cells, order["config"] = [Cell(*cell) for cell in order.pop("cells")], TrainConfig(**order["config"])
+    benchmark = Benchmark(**order)
+    for cell in cells:
+        benchmark.run_cell(cell)
+
+
+if __name__ == "__main__":
+    main()
