@@ -98,6 +98,8 @@ class Benchmark:
         if not path.exists():
             return False
         old, new = (_flat(settings) for settings in (read_cell(path)["settings"], self.settings(cell)))
+        defaults = json.loads(json.dumps(asdict(TrainConfig())))
+        old = {name: defaults[name] for name in new if name in defaults} | old  # an option that came later was off
         differences = [f"{name} was {old.get(name)!r}, now {new.get(name)!r}" for name in {**old, **new}
                        if old.get(name) != new.get(name)]
         if differences:

@@ -1,0 +1,253 @@
+"""The paper's own claims, put to the test: which trainings that takes, and what is measured in each.
+
+One training serves every claim that needs it. What is measured is numbers only; `claims_tables` makes tables of them.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import replace
+from functools import lru_cache
+from multiprocessing import get_context
+from typing import Any, NamedTuple
+
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None
+
+import numpy as np
+import torch
+from scipy.stats import rankdata
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+
+from agents.baselines import paired_scenes
+from agents.claims_gradients import Gradients
+from agents.evaluation import play
+from agents.metrics import pearson, psnr
+from agents.off_policy import build_off_policy
+from agents.protocols import Protocol, misexposed_protocol
+from agents.training import PRESETS, TrainConfig, build, decay
+from agents.trials import OFF_POLICY
+from agents.vec_env import ExposureVecEnv
+from exposure_env.episode import EpisodeState
+from exposure_env.fusion import FUSIONS
+from exposure_env.photos import FolderPhotos, Photo
+from exposure_env.task import ExposureTask, concatenate, select
+
+RENDERINGS = ("mask_pyramid", "local", "mertens")
+PAPER = ("total_timesteps", "seed", "device")  # all that the preset `paper` takes over from the base
+RATES = [f"{name}{suffix}" for name in ("learning_rate", "critic_learning_rate", "discriminator_learning_rate")
+         for suffix in ("", "_decay")]
+
+
+def _values(settings: TrainConfig, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in names}
+
+
+def _one_batch(base: TrainConfig, divisor: int = 1) -> TrainConfig:
+    """An update after each mini-batch; the discriminator sees as many images per episode as before."""
+    images = base.n_critic * base.discriminator_batch_size / base.n_batches  # per mini-batch
+    return replace(base, n_batches=1, num_envs=base.batch_size, n_critic=1,
+                   discriminator_batch_size=max(1, round(images)), learning_rate=base.learning_rate / divisor)
+
+
+class Variant(NamedTuple):
+    """A training: what it changes in the configuration and in the task."""
+
+    config: Callable[[TrainConfig], TrainConfig]
+    task: dict[str, Any] = {}  # settings of `TaskConfig`
+    replay: bool = False  # whether Stable-Baselines3's DDPG learns instead
+    gradients: bool = False  # whether gradients are compared on the way
+
+
+def _second(base: TrainConfig) -> TrainConfig:
+    return replace(base, value="discriminator")
+
+
+def _paper(base: TrainConfig, **changes: Any) -> TrainConfig:
+    return replace(PRESETS["paper"], **_values(base, PAPER), **changes)
+
+
+VARIANTS: dict[str, Variant] = {
+    "gradients": Variant(lambda base: replace(base, value="critic"), gradients=True),
+    "I": Variant(lambda base: replace(base, value="critic")),
+    "II": Variant(_second),
+    "II, next image": Variant(lambda base: replace(_second(base), value_image="next")),
+    "II, 1 mini-batch": Variant(lambda base: _one_batch(_second(base))),
+    "II, 1 mini-batch, rate over 8": Variant(lambda base: _one_batch(_second(base), 8)),
+    "replay (DDPG)": Variant(_second, replay=True),
+    "II, reward local": Variant(_second, {"reward_image": "local"}),
+    "II, reward both": Variant(_second, {"reward_image": "both"}),
+    "II, Mertens fused": Variant(_second, {"fusion": "mertens"}),
+    "II, Mertens local": Variant(_second, {"fusion": "mertens", "reward_image": "local"}),
+    "paper": Variant(_paper),
+    "paper, quick's rates": Variant(lambda base: _paper(base, **_values(PRESETS["quick"], RATES))),
+}
+
+
+class Claim(NamedTuple):
+    """What the paper says, and which trainings speak to it."""
+
+    section: str
+    says: str
+    variants: tuple[str, ...]
+
+
+CLAIMS: dict[str, Claim] = {
+    "gradients": Claim("2.4 and 2.5", "the gradient of II is proportional to that of I (eq. 13)", ("gradients",)),
+    "intermediate": Claim("2.5", "an unfinished image stands in for the finished one", ("II", "II, next image")),
+    "accumulation": Claim("2.2", "accumulating over 8 mini-batches has the effect of a replay buffer",
+                          ("II", "II, 1 mini-batch", "II, 1 mini-batch, rate over 8", "replay (DDPG)")),
+    "cost": Claim("1, fifth contribution", "II takes less memory and time than I", ("I", "II")),
+    "reward_image": Claim("4", "the discriminator can judge the local image; the blend is what is delivered",
+                          ("II", "II, reward local", "II, reward both", "II, Mertens fused", "II, Mertens local")),
+    "presets": Claim("5.1", "the paper's settings, next to the recommended ones",
+                     ("II", "paper", "paper, quick's rates")),
+}
+
+
+def variants_of(claims: Sequence[str] = ()) -> list[str]:
+    """The trainings that claims need, by default all claims; each once.
+
+    Raises:
+        ValueError: If there is no such claim.
+    """
+    if unknown := [name for name in claims if name not in CLAIMS]:
+        raise ValueError(f"claims are {list(CLAIMS)}, not {unknown[0]!r}")
+    return list(dict.fromkeys(variant for name in claims or CLAIMS for variant in CLAIMS[name].variants))
+
+
+class Order(NamedTuple):
+    """One training with one seed."""
+
+    variant: str
+    seed: int
+    base: TrainConfig  # which the variant changes
+    photos: str | None = None  # folder of good photographs; None for the sample photos
+
+    @property
+    def config(self) -> TrainConfig:
+        """The training's own configuration."""
+        return VARIANTS[self.variant].config(replace(self.base, seed=self.seed))
+
+    @property
+    def name(self) -> str:
+        """What its file is called, but for the suffix."""
+        words = "".join(letter if letter.isalnum() else " " for letter in self.variant).split()
+        return f"{'_'.join(words)}-seed{self.seed}"
+
+
+@lru_cache(1)
+def _protocol(photos: str | None) -> Protocol:
+    return misexposed_protocol(None if photos is None else FolderPhotos(photos))
+
+
+def learner(order: Order, protocol: Protocol) -> tuple[BaseAlgorithm, list[BaseCallback]]:
+    """The agent, not yet trained, and the callbacks it is trained with. It gets none of the targets."""
+    variant, config = VARIANTS[order.variant], order.config
+    inputs = [Photo(photo.name, photo.image) for photo in protocol.inputs]
+    model, game = build(config, inputs, protocol.experts)
+    if variant.task:
+        env = ExposureVecEnv(None, config.num_envs, photos=inputs, reward_model=model.exposure_env.task.reward_model,
+                             preset=config.task_preset, max_segments=config.max_segments, **variant.task)
+        env.seed(config.seed)
+        model.set_env(env)
+    if variant.replay:
+        settings = _values(config, ("ev_penalty", "width", "halvings", "seed", "device"))
+        settings["learning_rate"] = decay(config.learning_rate, config.learning_rate_decay)
+        return build_off_policy("ddpg", model.exposure_env, **(settings | OFF_POLICY["ddpg"])), [game]
+    return model, [game, Gradients(config)] if variant.gradients else [game]
+
+
+def measure(order: Order) -> dict[str, Any]:
+    """Trains, and measures all that any claim asks of this training; numbers, None for those that are not defined.
+
+    Args:
+        order: What to train. In a process of its own the peak of memory is the training's own.
+    """
+    torch.set_num_threads(1)
+    protocol = _protocol(order.photos)
+    model, callbacks = learner(order, protocol)
+    loaded, cpu, wall = peak_mb(), time.process_time(), time.perf_counter()
+    model.learn(order.config.total_timesteps, callbacks)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    peak, trained = peak_mb(), model.env.unwrapped.task
+    networks = [network for network in (model.policy.actor, model.policy.critic) if network is not None]
+    task = ExposureTask(protocol.test, preset=order.config.task_preset, max_segments=order.config.max_segments,
+                        reward_model=trained.reward_model, **VARIANTS[order.variant].task)
+    finished = _episodes(model, task)
+    quality = {name: float(psnr(_rendered(name, task, finished), finished.targets).mean()) for name in RENDERINGS}
+    compared = next((callback.moments for callback in callbacks if isinstance(callback, Gradients)), [])
+    return {
+        "timesteps": model.num_timesteps, "updates": model._n_updates, "cpu_seconds": cpu, "wall_seconds": wall,
+        "peak_mb": peak, "learning_mb": None if peak is None else peak - loaded,
+        "parameters": sum(parameter.numel() for network in networks for parameter in network.parameters()),
+        "fusion": task.config.fusion, "psnr": quality,
+        "input_psnr": float(psnr(finished.photos, finished.targets).mean()),
+        "mean_abs_ev": float(np.abs(finished.evs).sum() / finished.num_segments.sum()),
+        "intermediate": rank_correlations(task, finished), "gradients": compared,
+    }
+
+
+def _episodes(model: BaseAlgorithm, task: ExposureTask) -> EpisodeState:
+    """All photos of the task played to their ends, without noise."""
+    scenes = paired_scenes(task)
+    return concatenate([play(model, task, task.start(scenes[i : i + 64])) for i in range(0, len(scenes), 64)])
+
+
+def _rendered(fusion: str, task: ExposureTask, state: EpisodeState) -> np.ndarray:
+    return FUSIONS[fusion](state.photos, state.labels, state.evs, state.step, space=task.config.space)
+
+
+def rank_correlations(task: ExposureTask, finished: EpisodeState) -> dict[str, Any]:
+    """Does the score of an unfinished image tell that of the finished one? Spearman's rank correlation over photos.
+
+    Args:
+        task: Its reward model gives the scores.
+        finished: N finished episodes; only those of the full length K count.
+
+    Returns:
+        "photos", how many these are; "score", for each t in 0..K-1 the correlation of D(S_t) with D(S_K); "gain", that
+        of the gains over the untouched photo, D(S_t) - D(S_0) with D(S_K) - D(S_0), from t = 1: photos differ in their
+        scores far more than exposures change them, which is all that the first kind may be telling.
+    """
+    length = task.config.max_segments
+    whole = select(finished, finished.num_segments == length)
+    num, slots = len(whole.step), np.arange(length)
+    states = [whole._replace(step=np.full_like(whole.step, t), evs=np.where(slots < t, whole.evs, 0).astype(np.float32))
+              for t in range(length + 1)]
+    scores = [np.asarray(task.score(state), np.float64) for state in states] if num else []
+    gains = [score - scores[0] for score in scores]
+    return {"photos": num, "score": [spearman(score, scores[-1]) for score in scores[:-1]],
+            "gain": [spearman(gain, gains[-1]) for gain in gains[1:-1]]}
+
+
+def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
+    """Spearman's rank correlation; None where either is constant or they have fewer than two values."""
+    value = pearson(np.stack([rankdata(first), rankdata(second)], 1))
+    return None if np.isnan(value) else value
+
+
+def peak_mb() -> float | None:
+    """Largest resident memory of this process so far [MB]; None where the system doesn't tell."""
+    if resource is None:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def processes(jobs: int = 1, fresh: bool = True) -> Executor:
+    """Where trainings run, `jobs` at once.
+
+    Args:
+        jobs: How many.
+        fresh: Whether each gets a process of its own. If not, peaks of memory mean nothing, but it is sooner over.
+
+    Raises:
+        ValueError: If `jobs` is below 1.
+    """
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, not {jobs}")
+    return ProcessPoolExecutor(jobs, get_context("spawn"), max_tasks_per_child=1 if fresh else None)
