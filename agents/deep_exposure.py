@@ -18,7 +18,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.utils import FloatSchedule
 
-from agents.gradients import FACTORS, GRADIENTS, critic_targets, planes
+from agents.gradients import FACTORS, GRADIENTS, critic_targets, critic_values
 from agents.policy import ExposurePolicy
 from agents.resume import Resumable
 from agents.vec_env import ExposureVecEnv, adapted
@@ -260,9 +260,9 @@ class DeepExposure(Resumable, BaseAlgorithm):
             self.policy.critic_optimizer.zero_grad()
             transitions = int(finished.num_segments[share].sum())
             for episodes in share.split(self.batch_size):
-                targets, actions, states = critic_targets(self, select(finished, episodes.to(self.device)))
-                seen = planes(self, states)
-                values = self.policy.critic(seen, actions) if self.value == "q" else self.policy.critic(seen)
+                batch = select(finished, episodes.to(self.device))
+                values = critic_values(self, batch)
+                targets, _, _ = critic_targets(self, batch, values)
                 loss = (targets - values).square().sum()
                 (loss / transitions).backward()
                 squared += loss.item() / num

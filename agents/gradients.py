@@ -26,16 +26,33 @@ FACTORS: dict[str, Callable[[float], float]] = {
 }
 
 
-def planes(model: "DeepExposure", states: EpisodeState) -> Tensor:
-    """(N, C, H, W) planes as the actor sees them while it plays; gradients flow to the exposures so far."""
+def planes(model: "DeepExposure", states: EpisodeState, local: Tensor | None = None) -> Tensor:
+    """(N, C, H, W) planes as the actor sees them while it plays; gradients flow to the exposures so far.
+
+    Args:
+        model: The algorithm.
+        states: N episodes.
+        local: (N, H, W, 3) their local images, where they are known already.
+    """
     task, obs_type = model.exposure_env.task, model.exposure_env.envs.obs_type
-    seen = observe(states, task.local(states), task.config.planes)
+    seen = observe(states, task.local(states) if local is None else local, task.config.planes)
     if obs_type != "float32":  # bytes, but for the progress of "dict"; the gradient passes as if they were not
         rounded = (seen.detach() * 255).round() / 255
         if obs_type == "dict":
             rounded[..., 11:] = seen[..., 11:]
         seen = seen + (rounded - seen).detach() if seen.requires_grad else rounded
     return seen.permute(0, 3, 1, 2)
+
+
+def visited_planes(model: "DeepExposure", finished: EpisodeState, episode: Tensor, states: EpisodeState) -> Tensor:
+    """(M, C, H, W) planes of the states that `episode.visited` tells, without gradient.
+
+    A local image differs from the finished one only in the segments still to come, so each photo is exposed once.
+    """
+    with torch.no_grad():
+        done = (states.labels < states.step[:, None, None])[..., None]
+        local = torch.where(done, model.exposure_env.task.local(finished)[episode], states.photos)
+        return planes(model, states, local)
 
 
 def exposures(model: "DeepExposure", states: EpisodeState, actions: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,8 +99,7 @@ def discriminator(model: "DeepExposure", finished: EpisodeState) -> tuple[Tensor
     """
     task = model.exposure_env.task
     episode, states = visited(finished)
-    with torch.no_grad():
-        seen = planes(model, states)
+    seen = visited_planes(model, finished, episode, states)
     actions = model.policy.actor(seen)[:, 0]
     evs, penalty = exposures(model, states, actions)
     remaining = states.num_segments - 1 - states.step  # K - 1 - t
@@ -104,8 +120,7 @@ def critic(model: "DeepExposure", finished: EpisodeState) -> tuple[Tensor, Tenso
     """
     task = model.exposure_env.task
     episode, states = visited(finished)
-    with torch.no_grad():
-        seen = planes(model, states)
+    seen = visited_planes(model, finished, episode, states)
     actions = model.policy.actor(seen)[:, 0]
     evs, penalty = exposures(model, states, actions)
     last = states.step == states.num_segments - 1
@@ -121,9 +136,8 @@ def critic(model: "DeepExposure", finished: EpisodeState) -> tuple[Tensor, Tenso
 
 def q(model: "DeepExposure", finished: EpisodeState) -> tuple[Tensor, Tensor]:
     """DDPG's own: a learned Q(s, a), which knows neither the transition nor the reward model."""
-    _, states = visited(finished)
-    with torch.no_grad():
-        seen = planes(model, states)
+    episode, states = visited(finished)
+    seen = visited_planes(model, finished, episode, states)
     actions = model.policy.actor(seen)[:, 0]
     evs, penalty = exposures(model, states, actions)
     value = model.policy.critic(seen, evs / model.exposure_env.task.config.max_ev).sum()
@@ -174,10 +188,24 @@ def lambda_returns(rewards: Tensor, values: Tensor, lengths: Tensor, gamma: floa
     return targets
 
 
-def critic_targets(model: "DeepExposure", finished: EpisodeState) -> tuple[Tensor, Tensor, EpisodeState]:
+def critic_values(model: "DeepExposure", finished: EpisodeState) -> Tensor:
+    """(M,) values that the critic gives the states, and for Q(s, a) the actions, of N finished episodes."""
+    episode, states = visited(finished)
+    seen = visited_planes(model, finished, episode, states)
+    actions = finished.evs[episode, states.step] / model.exposure_env.task.config.max_ev
+    return model.policy.critic(seen, actions) if model.value == "q" else model.policy.critic(seen)
+
+
+def critic_targets(model: "DeepExposure", finished: EpisodeState,
+                   guesses: Tensor | None = None) -> tuple[Tensor, Tensor, EpisodeState]:
     """What a critic learns from N finished episodes: (M,) targets, (M,) actions and the M states, all detached.
 
     Rewards are those of the reward model as it is now, not as it was when the episodes were played.
+
+    Args:
+        model: The algorithm.
+        finished: N finished episodes.
+        guesses: (M,) what `critic_values` gives, where it is known already.
     """
     task = model.exposure_env.task
     episode, states = visited(finished)
@@ -187,7 +215,7 @@ def critic_targets(model: "DeepExposure", finished: EpisodeState) -> tuple[Tenso
         rewards[torch.arange(len(final)), finished.num_segments - 1] = final
         if task.config.relative:
             untouched = finished._replace(step=torch.zeros_like(finished.step), evs=torch.zeros_like(finished.evs))
-            rewards[torch.arange(len(final)), finished.num_segments - 1] -= _score(task, untouched)
+            rewards[torch.arange(len(final)), finished.num_segments - 1] -= _score(task, untouched, finished.photos)
         if model.shaping:  # F_t = gamma Phi(s_t+1) - Phi(s_t), with Phi = 0 once the episode is over
             scores = _scores_before(model, finished)
             potential = torch.zeros_like(finished.evs).index_put((episode, states.step), scores)
@@ -195,8 +223,7 @@ def critic_targets(model: "DeepExposure", finished: EpisodeState) -> tuple[Tenso
         values = torch.zeros_like(rewards)
         actions = finished.evs[episode, states.step] / task.config.max_ev
         if model.td_lambda < 1:
-            seen = planes(model, states)
-            guesses = model.policy.critic(seen, actions) if model.value == "q" else model.policy.critic(seen)
+            guesses = critic_values(model, finished) if guesses is None else guesses.detach()
             values = values.index_put((episode, states.step), guesses)
         targets = lambda_returns(rewards, values, finished.num_segments, model.gamma, model.td_lambda)
     return targets[episode, states.step], actions, states
@@ -211,9 +238,11 @@ def _scores_before(model: "DeepExposure", finished: EpisodeState) -> Tensor:
     return task.score(states, fused=before)
 
 
-def _score(task: ExposureTask, state: EpisodeState) -> Tensor:
-    """(N,) scores without gradient, also of a reward model that knows NumPy alone."""
+def _score(task: ExposureTask, state: EpisodeState, fused: Tensor | None = None) -> Tensor:
+    """(N,) scores without gradient, also of a reward model that knows NumPy alone; `fused` as in `task.score`."""
     if getattr(task.reward_model, "differentiable", False):
-        return task.score(state)
+        return task.score(state, fused=fused)
     columns = (None if column is None else column.cpu().numpy() for column in state)
-    return torch.as_tensor(task.score(EpisodeState(*columns)), dtype=state.evs.dtype, device=state.evs.device)
+    fused = None if fused is None else fused.cpu().numpy()
+    scores = task.score(EpisodeState(*columns), fused=fused)
+    return torch.as_tensor(scores, dtype=state.evs.dtype, device=state.evs.device)

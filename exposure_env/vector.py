@@ -124,10 +124,12 @@ class ExposureVectorEnv(VectorEnv):
         if self.finished is not None:
             self._images[done] = self.finished.image
         if self.autoreset_mode is AutoresetMode.SAME_STEP and done.any():
-            last, ended = self._observations(), np.flatnonzero(done)
+            ended = np.flatnonzero(done)
+            last = encode(observe(select(self.state, ended), self._images[ended], self.task.config.planes),
+                          self.obs_type)
             restarted = self._begin(ended)
-            for i in ended:
-                final_obs = {k: v[i] for k, v in last.items()} if self.obs_type == "dict" else last[i]
+            for k, i in enumerate(ended):
+                final_obs = {name: part[k] for name, part in last.items()} if self.obs_type == "dict" else last[k]
                 infos[i] = {"final_obs": final_obs, "final_info": infos[i], **restarted[i]}
         elif self.autoreset_mode is AutoresetMode.NEXT_STEP and stale.any():
             infos |= self._begin(np.flatnonzero(stale))
