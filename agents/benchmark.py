@@ -21,7 +21,7 @@ import torch
 
 from agents.protocols import NUM_FOLDS, Protocol, fivek_protocol, misexposed_protocol
 from agents.training import PRESETS, TrainConfig
-from agents.trials import BASELINES, METHODS, OFF_POLICY, Trial, run_baseline, run_learner
+from agents.trials import BASELINES, METHODS, OFF_POLICY, PROTOCOLS, Trial, run_baseline, run_learner
 from exposure_env.files import SUFFIXES
 from exposure_env.photos import FolderPhotos, PairedPhotos, Photo
 
@@ -30,7 +30,8 @@ QUICK = dict(total_timesteps=120, num_envs=4, n_batches=1, batch_size=4, width=4
 NO_MATTER = {"checkpoint_every"}  # settings that results don't depend on
 TASK = ("task_preset", "max_segments")  # all that a baseline depends on
 FIVEK = {"inputs": "fivek_pairs/input", "targets": "fivek_pairs/expert_c",
-         "raw": "fivek_unpaired/raw", "experts": "fivek_unpaired/expert_c"}
+         "raw": "fivek_unpaired/raw", "experts": "fivek_unpaired/expert_c", "others": "photos"}
+OPTIONAL = ("raw", "experts", "others")
 
 
 class Cell(NamedTuple):
@@ -77,7 +78,8 @@ class Benchmark:
 
     def cell_config(self, cell: Cell) -> TrainConfig:
         """A cell's own configuration."""
-        return replace(self.config, seed=cell.seed, **METHODS.get(cell.method, {}))
+        changes = PROTOCOLS[self.protocol] | METHODS[cell.method] if cell.method in METHODS else {}
+        return replace(self.config, seed=cell.seed, **changes)
 
     def settings(self, cell: Cell) -> dict[str, Any]:
         """All that a cell's results depend on, but for versions of software."""
@@ -173,7 +175,7 @@ def make_benchmark(protocol: str, photos: Path | None = None, inputs: Path | Non
     Args:
         protocol: "misexposed" or "fivek".
         photos: Of misexposed, a folder of good photographs, by default the sample photos; of fivek, a folder with the
-            folders of `FIVEK`, of which the unpaired ones may be missing.
+            folders of `FIVEK`, of which all but the pairs may be missing.
         inputs: Of fivek, instead of `photos`: the pairs' untouched photos.
         targets: And their retouched versions.
         timesteps: Exposures to try in each training; by default the preset's.
@@ -194,7 +196,7 @@ def make_benchmark(protocol: str, photos: Path | None = None, inputs: Path | Non
         folders = {"inputs": inputs, "targets": targets}
     else:
         folders = {name: photos / place for name, place in FIVEK.items()}
-        folders = {name: place for name, place in folders.items() if name not in ("raw", "experts") or place.is_dir()}
+        folders = {name: place for name, place in folders.items() if name not in OPTIONAL or place.is_dir()}
     if missing := [str(place) for place in folders.values() if not place.is_dir()]:
         raise ValueError(f"there is no folder {missing[0]}")
     config = replace(PRESETS.get("recommended", PRESETS["quick"]), device="cpu", **(QUICK if quick else {}))
@@ -210,7 +212,7 @@ def _data(protocol: str, folders: tuple[tuple[str, str], ...], fold: int | None)
         split = misexposed_protocol(FolderPhotos(places["photos"]) if places else None)
         return split, split.inputs
     pairs = PairedPhotos(places["inputs"], places["targets"], max_side=None)
-    unpaired = (FolderPhotos(places[name], max_side=None) if name in places else () for name in ("raw", "experts"))
+    unpaired = (FolderPhotos(places[name], max_side=None) if name in places else () for name in OPTIONAL)
     split = fivek_protocol(pairs, fold, *unpaired)
     tested = {photo.name for photo in split.test}
     return split, [photo for photo in pairs if photo.name not in tested]

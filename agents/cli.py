@@ -105,7 +105,7 @@ class Benchmark:
     """Train every method with every seed, test it, and draw up the table; goes on where it was interrupted."""
 
     protocol: tyro.conf.Positional[Literal["misexposed", "fivek"]]  # photos misexposed by us, or an expert's retouches
-    photos: Folder = None  # good photos; of fivek: folder with fivek_pairs/{input,expert_c}, fivek_unpaired/{raw,..}
+    photos: Folder = None  # good photos; of fivek: folder with fivek_pairs/{input,expert_c} and more
     inputs: Folder = None  # of fivek, instead of --photos: the pairs' untouched photos
     targets: Folder = None  # and their retouched versions
     out: Folder = None  # folder of the results, one file a cell; runs/benchmark-<protocol> by default

@@ -54,6 +54,7 @@ class TrainConfig:
     reset_noise: bool = True  # whether exploration noise starts anew with each photo
     max_slope: float | None = None  # largest slope of the score by an EV that a step contributes [score/stop]
     ev_penalty: float = 1.2  # pull towards small exposures [score/stop^2]: shyer, but less often wrong
+    ev_prior: Literal["zero", "mean"] = "zero"  # where it pulls to: the untouched photo, or the agent's own mean EV
     overshoot_penalty: float = 0.0  # on the mean square of what an exposure drives beyond white [score]
     adam_betas: tuple[float, float] = (0.5, 0.9)  # of the actor and the critic
     width: int = 16  # channels of the first convolution, of all networks
@@ -126,7 +127,8 @@ def build(
         value_image=config.value_image, critic_steps=config.critic_steps, td_lambda=config.td_lambda,
         critic_learning_rate=decay(config.critic_learning_rate, config.critic_learning_rate_decay),
         shaping=config.shaping, max_slope=config.max_slope, action_noise=_noise(config), reset_noise=config.reset_noise,
-        ev_penalty=config.ev_penalty, overshoot_penalty=config.overshoot_penalty, seed=config.seed, device=device,
+        ev_penalty=config.ev_penalty, ev_prior=config.ev_prior, overshoot_penalty=config.overshoot_penalty,
+        seed=config.seed, device=device,
         policy_kwargs={"width": config.width, "halvings": config.halvings, "betas": config.adam_betas},
     )
     return model, game

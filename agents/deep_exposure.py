@@ -37,15 +37,14 @@ class DeepExposure(Resumable, BaseAlgorithm):
         n_batches: Mini-batches whose gradients make one update (section 2.2).
         batch_size: Episodes in a mini-batch.
         gamma: Discount factor.
-        value: Where the actor's gradient comes from (see `gradients`): "critic", a value network, DeepExposure I;
-            "discriminator", the reward model itself, DeepExposure II; "pathwise", the whole episode differentiated;
-            "q", a learned Q(s, a) as in DDPG.
+        value: Where the actor's gradient comes from (see `gradients`): "critic", DeepExposure I; "discriminator",
+            DeepExposure II; "pathwise", the whole episode differentiated; "q", a learned Q(s, a) as in DDPG.
         advantage: Of II: "potential", A_t = gamma^(K-1-t) [D(S_t+1) - D(S_t)], the corrected eq. (15); "paper_abs", the
             same direction with the printed equation's magnitude, |gamma - 1| gamma^(K-1-t) D; "paper_literal", the
             printed sign, which makes the policy worse (for the record).
         value_image: Of II: what stands in for the unknown final image: "next", the image after the step (section 2.5),
             or "final", the finished image of the same episode, the actor's other exposures in it held: what eq. (14)
-            asks for, known once the episode is over, and cheaper, one score for all steps of an episode.
+            asks for, known once the episode is over, and cheaper.
         critic_learning_rate: The critic's, a number or a schedule. It should learn faster than the actor.
         critic_steps: Steps of the critic per update, each on its share of the episodes; 1 accumulates as the actor's.
         td_lambda: Of the critic's targets: 1 for the return, 0 for eq. (6). The return has no bias, and with one
@@ -58,6 +57,8 @@ class DeepExposure(Resumable, BaseAlgorithm):
         ev_penalty: Weight of the squared EV [score/stops^2] in every step's advantage: pulls the policy towards the
             untouched photo. A policy that matches the experts' distribution is bolder than one that errs least; this
             is the knob between the two.
+        ev_prior: What the penalty pulls towards: "zero", the untouched photo, or "mean", the agent's own mean EV, which
+            stays free to follow the data set's brightness.
         overshoot_penalty: Weight of the mean square of what an exposure drives beyond white [score] (Exposure's).
         max_slope: Largest slope of the score by an EV [score/stop] that a step may contribute; None for no limit. PSNR
             needs one: its slope is infinite at a perfect match.
@@ -98,6 +99,7 @@ class DeepExposure(Resumable, BaseAlgorithm):
         action_noise: ActionNoise | str | None = "ou",
         reset_noise: bool = True,
         ev_penalty: float = 0.0,
+        ev_prior: str = "zero",
         overshoot_penalty: float = 0.0,
         max_slope: float | None = None,
         tensorboard_log: str | None = None,
@@ -114,8 +116,10 @@ class DeepExposure(Resumable, BaseAlgorithm):
             raise ValueError(f"advantage must be one of {sorted(FACTORS)}, not {advantage!r}")
         if advantage == "paper_literal":
             warnings.warn('advantage="paper_literal" follows eq. (15) as printed, and lowers the score', stacklevel=2)
-        if value_image not in ("next", "final"):
-            raise ValueError(f'value_image must be "next" or "final", not {value_image!r}')
+        choices = {"value_image": (value_image, ("next", "final")), "ev_prior": (ev_prior, ("zero", "mean"))}
+        for name, (it, known) in choices.items():
+            if it not in known:
+                raise ValueError(f"{name} must be one of {known}, not {it!r}")
         if min(n_batches, batch_size) < 1:
             raise ValueError(f"n_batches and batch_size must be at least 1, not {n_batches} and {batch_size}")
         if not (0 <= gamma <= 1 and 0 <= td_lambda <= 1):
@@ -134,7 +138,8 @@ class DeepExposure(Resumable, BaseAlgorithm):
         if action_noise == "ou":
             action_noise = OrnsteinUhlenbeckActionNoise(np.zeros(1), np.full(1, 0.03), theta=0.015, dt=1.0)
         self.action_noise, self.reset_noise = action_noise, reset_noise
-        self.ev_penalty, self.overshoot_penalty, self.max_slope = ev_penalty, overshoot_penalty, max_slope
+        self.ev_penalty, self.ev_prior, self.ev_centre = ev_penalty, ev_prior, 0.0
+        self.overshoot_penalty, self.max_slope = overshoot_penalty, max_slope
         if _init_setup_model:
             self._setup_model()
 
@@ -244,6 +249,8 @@ class DeepExposure(Resumable, BaseAlgorithm):
         self._n_updates += 1
         actions = torch.cat(actions)
         evs = actions * self.exposure_env.task.config.max_ev
+        if self.ev_prior == "mean":
+            self.ev_centre = evs.mean().item()
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.logger.record("train/actor_loss", total)
         self.logger.record("train/ev_mean", evs.mean().item())

@@ -59,7 +59,7 @@ def exposures(model: "DeepExposure", states: EpisodeState, actions: Tensor) -> t
     """Exposures [stops] of actions (M,) in M states, and the penalties on them, summed."""
     task = model.exposure_env.task
     evs = task.exposure(actions)
-    penalty = model.ev_penalty * evs.square().sum()
+    penalty = model.ev_penalty * (evs - model.ev_centre).square().sum()
     if model.overshoot_penalty:  # clipping stops the score's gradient, not this one's
         beyond = (expose(states.photos, evs[:, None, None], task.config.space) - 1).clamp(min=0).square().mean(-1)
         penalty = penalty + model.overshoot_penalty * (beyond * (states.labels == states.step[:, None, None])).mean(

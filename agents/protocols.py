@@ -13,6 +13,7 @@ MISEXPOSED = Misexpose()  # EV uniform in -2.2..+0.6 for the whole photo, smooth
 SHARES = {"inputs": 0.4, "experts": 0.4, "test": 0.2}  # of the photographs
 CROPS = {"inputs": 8, "experts": 8, "test": 4}  # of one photograph
 FIVEK_CROPS = 32  # of one photograph: there are few
+OTHER_CROPS = 3  # of one of the other photographs
 NUM_FOLDS = 5
 SIZE = TaskConfig().size
 
@@ -67,18 +68,20 @@ def folds(num_photos: int, num_folds: int = NUM_FOLDS, seed: int = 0) -> list[np
 
 
 def fivek_protocol(pairs: Sequence[Photo], fold: int, raw: Sequence[Photo] = (), experts: Sequence[Photo] = (),
-                   num_folds: int = NUM_FOLDS, seed: int = 0) -> Protocol:
+                   others: Sequence[Photo] = (), num_folds: int = NUM_FOLDS, seed: int = 0) -> Protocol:
     """Real retouches: one fold of the pairs is the test, whole; the others are made into an unpaired data set.
 
     The training pairs are split in two halves. Inputs are crops of the first half's photos, of the unpaired untouched
     ones, and of the first half's targets misexposed as in `misexposed_protocol`. Experts' photos are crops of the
-    second half's targets and of the unpaired retouched ones.
+    second half's targets and of the unpaired retouched ones. A discriminator soon knows a dozen photographs by heart, so
+    other good ones join both sides: half of them misexposed among the inputs, half among the experts' photos.
 
     Args:
         pairs: Photos with targets.
         fold: Which fold is the test, from 0.
         raw: Untouched photos without targets.
         experts: Retouched photos, of photographs that occur nowhere else.
+        others: Well exposed photographs of any kind.
         num_folds: How many folds.
         seed: Of the folds, the halves, the crops and the misexposure.
 
@@ -88,7 +91,7 @@ def fivek_protocol(pairs: Sequence[Photo], fold: int, raw: Sequence[Photo] = (),
     """
     if fold not in range(num_folds):
         raise ValueError(f"fold must lie in 0..{num_folds - 1}, not {fold}")
-    names = [photo.name for photo in (*pairs, *raw, *experts)]
+    names = [photo.name for photo in (*pairs, *raw, *experts, *others)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"each photograph must occur once, among pairs and unpaired photos, not twice: {twice[:5]}")
     if missing := [photo.name for photo in pairs if photo.target is None]:
@@ -98,11 +101,12 @@ def fivek_protocol(pairs: Sequence[Photo], fold: int, raw: Sequence[Photo] = (),
     rest = rng.permutation(np.setdiff1d(np.arange(len(pairs)), tested))
     first, second = ([pairs[i] for i in half] for half in np.array_split(rest, 2))
     good = [*(Photo(photo.name, photo.target) for photo in second), *experts]
-    return Protocol(
-        [*_all_crops([*first, *raw], SIZE, rng), *misexpose_all(_all_crops(first, SIZE, rng), rng)],
-        _all_crops(good, SIZE * 9 // 8, rng),
-        [pairs[i] for i in tested],
-    )
+    inputs = [*_all_crops([*first, *raw], SIZE, rng), *misexpose_all(_all_crops(first, SIZE, rng), rng)]
+    retouched = _all_crops(good, SIZE * 9 // 8, rng)
+    wrong, right = np.array_split(rng.permutation(len(others)), 2)
+    inputs += misexpose_all([crop for i in wrong for crop in crops(others[i], OTHER_CROPS, SIZE, rng)], rng)
+    retouched += [crop for i in right for crop in crops(others[i], OTHER_CROPS, SIZE * 9 // 8, rng)]
+    return Protocol(inputs, retouched, [pairs[i] for i in tested])
 
 
 def _all_crops(photos: Sequence[Photo], side: int, rng: np.random.Generator) -> list[Photo]:

@@ -46,6 +46,7 @@ class Resumable:
             "num_timesteps": self.num_timesteps,
             "n_updates": self._n_updates,
             "progress_remaining": self._current_progress_remaining,
+            "ev_centre": self.ev_centre,
             "observations": self._last_obs,
             "episode_starts": self._last_episode_starts,
             "episodes": list(self.ep_info_buffer or []),
@@ -69,7 +70,7 @@ class Resumable:
                 self.policy.critic_optimizer.load_state_dict(copy.deepcopy(state["critic_optimizer"]))
             self.env.unwrapped.load_state_dict(arrays(state["env"]))
             self.num_timesteps, self._n_updates = state["num_timesteps"], state["n_updates"]
-            self._current_progress_remaining = state["progress_remaining"]
+            self._current_progress_remaining, self.ev_centre = state["progress_remaining"], state["ev_centre"]
             self._last_obs, self._last_episode_starts = arrays(state["observations"]), arrays(state["episode_starts"])
             self.ep_info_buffer = deque(state["episodes"], maxlen=self._stats_window_size)
             self.ep_success_buffer = deque(maxlen=self._stats_window_size)

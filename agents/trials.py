@@ -33,6 +33,10 @@ from agents.protocols import Protocol
 from exposure_env.photos import Photo
 from exposure_env.task import ExposureTask
 
+PROTOCOLS: dict[str, dict[str, Any]] = {  # what each protocol changes in the preset
+    "misexposed": {},
+    "fivek": {"ev_prior": "mean", "learning_rate": 5e-4},  # experts prefer brighter photos, all of them
+}
 METHODS: dict[str, dict[str, Any]] = {  # what each learner changes in the shared configuration
     "paired": {"value": "pathwise", "reward": "psnr", "max_slope": 4.0, "ev_penalty": 0.0, "learning_rate": 1e-3},
     "pathwise": {"value": "pathwise"},

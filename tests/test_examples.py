@@ -81,6 +81,12 @@ def test_solvable_reports_two_errors_in_stops(tmp_path, quick):
     assert 0 < agent < 2
 
 
+def test_solvable_tile_by_tile(tmp_path):
+    printed = example("solvable", "--quick", "--segments", "4", "--value", "critic", cwd=tmp_path).stdout
+    agent, constant = map(float, re.search(r"agent ([\d.]+), best constant EV ([\d.]+) stops", printed).groups())
+    assert 0.5 < constant < 0.75 and 0 < agent < 2
+
+
 def test_quickstart_with_photos_of_ones_own(tmp_path):
     rng = np.random.default_rng(0)
     for i, name in enumerate(("astronaut", "chelsea", "coffee", "rocket", "astronaut", "coffee")):

@@ -298,6 +298,18 @@ def test_options_that_make_no_sense(options, complaint):
         agent(**options)
 
 
+def test_a_prior_at_the_mean_leaves_the_mean_free():
+    finished = play(vec_env(), 8)
+    model = agent(vec_env(reward_model=Indifferent()), lively=True, ev_prior="mean", ev_penalty=1.0, learning_rate=0.0)
+    train(model, finished)  # it pulled towards 0, and has learned the mean
+    assert abs(model.ev_centre) > 0.01
+    train(model, finished)
+    assert abs(model.policy.actor.stack.head.bias.grad.item()) < abs(model.ev_centre)
+    state = EpisodeState(*(None if a is None else torch.as_tensor(a) for a in finished))
+    loss, actions = GRADIENTS["discriminator"](model, state)
+    assert loss.item() == pytest.approx(len(actions) * (3 * actions).var(correction=0).item(), rel=1e-4)
+
+
 def test_the_overshoot_penalty_by_hand():
     # Encoded values 0.4 and 0.8 times 2^1 overshoot by 0 and 0.6; the segments are the upper and the lower half.
     image = np.full((SIZE, SIZE, 3), 0.4, np.float32)

@@ -6,6 +6,7 @@ import pytest
 from agents.protocols import (
     FIVEK_CROPS,
     NUM_FOLDS,
+    OTHER_CROPS,
     SIZE,
     crops,
     fivek_protocol,
@@ -110,6 +111,18 @@ class TestFiveK:
         assert inputs | experts | test == pairs | {"r0", "r1", "r2"} | {photo.name for photo in EXPERTS}
         assert [len(part & pairs) for part in (inputs, experts, test)] == [6, 6, 3]
         assert len(protocol.inputs) == (6 + 3 + 6) * FIVEK_CROPS and len(protocol.experts) == (6 + 6) * FIVEK_CROPS
+
+    def test_other_photographs_join_both_sides_and_change_nothing_else(self):
+        others = [plain(f"o{i}", 0.3 + 0.05 * i) for i in range(6)]
+        plain_protocol, protocol = (fivek_protocol(PAIRS, 0, RAW, EXPERTS, more) for more in ((), others))
+        assert [photo.name for photo in protocol.test] == [photo.name for photo in plain_protocol.test]
+        for ours, before in ((protocol.inputs, plain_protocol.inputs), (protocol.experts, plain_protocol.experts)):
+            assert [photo.name for photo in ours[: len(before)]] == [photo.name for photo in before]
+            np.testing.assert_array_equal(ours[len(before) - 1].image, before[-1].image)
+            assert len(ours) == len(before) + 3 * OTHER_CROPS
+        added = protocol.inputs[len(plain_protocol.inputs) :], protocol.experts[len(plain_protocol.experts) :]
+        assert of(added[0]) | of(added[1]) == {photo.name for photo in others} and not of(added[0]) & of(added[1])
+        assert all(photo.ev_map is not None for photo in added[0]) and added[1][0].ev_map is None
 
     def test_every_pair_is_tested_once_and_whole(self):
         tested = [photo for fold in range(NUM_FOLDS) for photo in fivek_protocol(PAIRS, fold).test]
