@@ -73,8 +73,8 @@ def fivek_protocol(pairs: Sequence[Photo], fold: int, raw: Sequence[Photo] = (),
 
     The training pairs are split in two halves. Inputs are crops of the first half's photos, of the unpaired untouched
     ones, and of the first half's targets misexposed as in `misexposed_protocol`. Experts' photos are crops of the
-    second half's targets and of the unpaired retouched ones. A discriminator soon knows a dozen photographs by heart, so
-    other good ones join both sides: half of them misexposed among the inputs, half among the experts' photos.
+    second half's targets and of the unpaired retouched ones. A discriminator soon knows a dozen photographs by heart,
+    so other good ones join both sides: half of them misexposed among the inputs, half among the experts' photos.
 
     Args:
         pairs: Photos with targets.
