@@ -46,7 +46,10 @@ METHODS: dict[str, dict[str, Any]] = {  # what each learner changes in the share
     "ddpg": {},
     "td3": {},
 }
-OFF_POLICY: dict[str, dict[str, Any]] = {"ddpg": {}, "td3": {}}  # their further arguments of `build_off_policy`
+OFF_POLICY: dict[str, dict[str, Any]] = {  # their further arguments of `build_off_policy`
+    "ddpg": {"gradient_steps": 16},  # on 64 transitions each: every transition is learned from two or three times
+    "td3": {"gradient_steps": 16},
+}
 BASELINES = {  # and the protocols that have them
     "identity": ("misexposed", "fivek"),
     "constant EV": ("misexposed", "fivek"),
