@@ -78,8 +78,7 @@ class Benchmark:
 
     def cell_config(self, cell: Cell) -> TrainConfig:
         """A cell's own configuration."""
-        changes = PROTOCOLS[self.protocol] | METHODS[cell.method] if cell.method in METHODS else {}
-        return replace(self.config, seed=cell.seed, **changes)
+        return replace(self.config, seed=cell.seed, **METHODS.get(cell.method, {}))
 
     def settings(self, cell: Cell) -> dict[str, Any]:
         """All that a cell's results depend on, but for versions of software."""
@@ -199,7 +198,7 @@ def make_benchmark(protocol: str, photos: Path | None = None, inputs: Path | Non
         folders = {name: place for name, place in folders.items() if name not in OPTIONAL or place.is_dir()}
     if missing := [str(place) for place in folders.values() if not place.is_dir()]:
         raise ValueError(f"there is no folder {missing[0]}")
-    config = replace(PRESETS.get("recommended", PRESETS["quick"]), device="cpu", **(QUICK if quick else {}))
+    config = replace(PRESETS["recommended"], device="cpu", **PROTOCOLS[protocol] | (QUICK if quick else {}))
     config = config if timesteps is None else replace(config, total_timesteps=timesteps)
     return Benchmark(protocol, {name: str(place) for name, place in folders.items()}, config,
                      str(out or Path("runs") / f"benchmark-{protocol}"))
