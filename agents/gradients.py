@@ -211,11 +211,11 @@ def critic_targets(model: "DeepExposure", finished: EpisodeState,
     episode, states = visited(finished)
     with torch.no_grad():
         rewards = torch.zeros_like(finished.evs)
-        final = _score(task, finished)
-        rewards[torch.arange(len(final)), finished.num_segments - 1] = final
+        final, everyone = _score(task, finished), torch.arange(len(finished.step), device=rewards.device)
+        rewards[everyone, finished.num_segments - 1] = final
         if task.config.relative:
             untouched = finished._replace(step=torch.zeros_like(finished.step), evs=torch.zeros_like(finished.evs))
-            rewards[torch.arange(len(final)), finished.num_segments - 1] -= _score(task, untouched, finished.photos)
+            rewards[everyone, finished.num_segments - 1] -= _score(task, untouched, finished.photos)
         if model.shaping:  # F_t = gamma Phi(s_t+1) - Phi(s_t), with Phi = 0 once the episode is over
             scores = _scores_before(model, finished)
             potential = torch.zeros_like(finished.evs).index_put((episode, states.step), scores)
