@@ -21,7 +21,7 @@ import torch
 
 from agents.protocols import NUM_FOLDS, Protocol, fivek_protocol, misexposed_protocol
 from agents.training import PRESETS, TrainConfig
-from agents.trials import BASELINES, METHODS, OFF_POLICY, PROTOCOLS, Trial, run_baseline, run_learner
+from agents.trials import BASELINES, MAIN, METHODS, OFF_POLICY, PROTOCOLS, Trial, run_baseline, run_learner
 from exposure_env.files import SUFFIXES
 from exposure_env.photos import FolderPhotos, PairedPhotos, Photo
 
@@ -45,7 +45,7 @@ class Cell(NamedTuple):
     def name(self) -> str:
         """What its files are called."""
         fold = "" if self.fold is None else f"-fold{self.fold}"
-        return f"{self.method.replace(' ', '_')}-seed{self.seed}{fold}"
+        return f"{self.method.replace(',', '').replace(' ', '_')}-seed{self.seed}{fold}"
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,17 @@ class Benchmark:
     out: str  # folder of the cells
 
     def cells(self, methods: Sequence[str] = (), seeds: Sequence[int] = (0,)) -> list[Cell]:
-        """All cells of the methods, by default of all; baselines have one seed.
+        """All cells of the methods, by default `trials.MAIN` and all baselines; baselines have one seed.
 
         Raises:
             ValueError: If there is no such method.
         """
-        known = [*METHODS, *(name for name, only in BASELINES.items() if self.protocol in only)]
+        baselines = [name for name, only in BASELINES.items() if self.protocol in only]
+        known, methods = [*METHODS, *baselines], methods or [*MAIN, *baselines]
         if unknown := [method for method in methods if method not in known]:
             raise ValueError(f"methods must be among {known}, not {unknown[0]!r}")
-        baselines = [name for name in methods or known if name in BASELINES]
-        pairs = [(name, 0) for name in baselines]  # first: they take seconds
-        pairs += [(name, seed) for seed, name in product(seeds, methods or known) if name in METHODS]
+        pairs = [(name, 0) for name in methods if name in BASELINES]  # first: they take seconds
+        pairs += [(name, seed) for seed, name in product(seeds, methods) if name in METHODS]
         chosen = range(NUM_FOLDS) if self.protocol == "fivek" else (None,)
         return [Cell(name, seed, fold) for name, seed in dict.fromkeys(pairs) for fold in chosen]
 

@@ -110,7 +110,7 @@ class Benchmark:
     targets: Folder = None  # and their retouched versions
     out: Folder = None  # folder of the results, one file a cell; runs/benchmark-<protocol> by default
     table: Folder = None  # folder for <protocol>.csv, .md and .png
-    methods: tuple[str, ...] = ()  # learners and baselines; all by default
+    methods: tuple[str, ...] = ()  # learners and baselines, see agents.trials; the main ones by default
     seeds: tuple[int, ...] = (0, 1, 2)  # of the learners
     timesteps: int | None = None  # exposures to try in each training; by default the preset's
     jobs: int = 1  # trainings at once, each with one thread

@@ -21,7 +21,7 @@ from agents.checkpoint import load_agent
 from agents.full_size import best_constant, best_evs, evaluate_full_size, psnr_by_ev
 from agents.metrics import interval, iqm
 from agents.protocols import NUM_FOLDS, folds
-from agents.trials import METHODS, Curve, image_statistics, learner, summary
+from agents.trials import MAIN, METHODS, Curve, image_statistics, learner, summary
 from exposure_env.files import ImageFile, save_image
 from exposure_env.fusion import mertens
 from exposure_env.image import clip, expose
@@ -144,7 +144,7 @@ def test_cells_are_methods_by_seeds_by_folds(fivek, tmp_path):
     assert cells == [Cell(name, seed, fold) for name, seed in (("identity", 0), ("II", 3), ("II", 5))
                      for fold in range(NUM_FOLDS)]
     assert benchmark.path(Cell("constant EV", 0, 2)).name == "constant_EV-seed0-fold2.json"
-    assert len(make_benchmark("misexposed").cells(seeds=[0, 1])) == 2 * len(METHODS) + 6
+    assert len(make_benchmark("misexposed").cells(seeds=[0, 1])) == 2 * len(MAIN) + 6
     with pytest.raises(ValueError, match="not 'magic'"):
         benchmark.cells(["II", "magic"])
     with pytest.raises(ValueError, match="constant EV on the test"):
@@ -195,7 +195,7 @@ def test_who_learns_from_unpaired_photos_gets_no_target(done):
         assert len(callbacks) == (not known)
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name not in ("II", "paired")])
+@pytest.mark.parametrize("method", [name for name in MAIN if name not in ("II", "paired")])
 def test_every_learner_runs_and_its_agent_is_kept(done, method, tmp_path):
     benchmark = replace(done, out=str(tmp_path))
     benchmark.run_cell(Cell(method, 1))
