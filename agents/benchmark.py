@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from agents.protocols import NUM_FOLDS, Protocol, fivek_protocol, misexposed_protocol
+from agents.resume import write_json
 from agents.training import PRESETS, TrainConfig
 from agents.trials import BASELINES, MAIN, METHODS, OFF_POLICY, PROTOCOLS, Trial, run_baseline, run_learner
 from exposure_env.files import SUFFIXES
@@ -85,7 +86,7 @@ class Benchmark:
         config = asdict(self.cell_config(cell))
         names = set(config) - NO_MATTER if cell.method in METHODS else TASK
         config = {name: value for name, value in config.items() if name in names}
-        settings = {"protocol": self.protocol, **cell._asdict(), "photos": _fingerprint(self.folders),
+        settings = {"protocol": self.protocol, **cell._asdict(), "photos": fingerprint(self.folders),
                     "config": config, "off_policy": OFF_POLICY.get(cell.method)}
         return json.loads(json.dumps(settings))
 
@@ -124,7 +125,7 @@ class Benchmark:
             results = run_learner(trial, path.with_suffix(""))
         else:
             results = run_baseline(trial)
-        _write(path, {"settings": self.settings(cell), **results})
+        write_json(path, {"settings": self.settings(cell), **results})
 
     def run(self, cells: Sequence[Cell], jobs: int = 1) -> Iterator[tuple[Cell, str | None]]:
         """Runs the cells that are not finished; yields each when it is, with what went wrong or None.
@@ -239,13 +240,7 @@ def read_cells(folder: str | os.PathLike) -> list[dict[str, Any]]:
     return [read_cell(path) for path in sorted(Path(folder).glob("*.json"))]
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
-    scratch = path.with_suffix(f".{os.getpid()}.tmp")
-    scratch.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
-    os.replace(scratch, path)
-
-
-def _fingerprint(folders: dict[str, str]) -> str:
+def fingerprint(folders: dict[str, str]) -> str:
     """Which photos these are, without saying where: how many, and a checksum of their names and sizes in bytes."""
     files = [f"{name} {path.name} {path.stat().st_size}" for name, folder in sorted(folders.items())
              for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in SUFFIXES]

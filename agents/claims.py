@@ -3,7 +3,6 @@
 One training serves every claim that needs it. What is measured is numbers only; `claims_tables` makes tables of them.
 """
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -12,29 +11,23 @@ from functools import lru_cache
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
-try:
-    import resource
-except ImportError:  # not on Windows
-    resource = None
-
 import numpy as np
 import torch
 from scipy.stats import rankdata
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+from agents import trials
 from agents.baselines import paired_scenes
 from agents.claims_gradients import Gradients
+from agents.configuration import PRESETS, TrainConfig, task_settings
 from agents.evaluation import play
 from agents.metrics import pearson, psnr
-from agents.off_policy import build_off_policy
 from agents.protocols import Protocol, misexposed_protocol
-from agents.training import PRESETS, TrainConfig, build, decay
-from agents.trials import OFF_POLICY
-from agents.vec_env import ExposureVecEnv
+from agents.trials import Trial, peak_mb
 from exposure_env.episode import EpisodeState
 from exposure_env.fusion import FUSIONS
-from exposure_env.photos import FolderPhotos, Photo
+from exposure_env.photos import FolderPhotos
 from exposure_env.task import ExposureTask, concatenate, select
 
 RENDERINGS = ("mask_pyramid", "local", "mertens")
@@ -55,16 +48,15 @@ def _one_batch(base: TrainConfig, divisor: int = 1) -> TrainConfig:
 
 
 class Variant(NamedTuple):
-    """A training: what it changes in the configuration and in the task."""
+    """A training: what it changes in the configuration."""
 
     config: Callable[[TrainConfig], TrainConfig]
-    task: dict[str, Any] = {}  # settings of `TaskConfig`
     replay: bool = False  # whether Stable-Baselines3's DDPG learns instead
     gradients: bool = False  # whether gradients are compared on the way
 
 
-def _second(base: TrainConfig) -> TrainConfig:
-    return replace(base, value="discriminator")
+def _second(base: TrainConfig, **changes: Any) -> TrainConfig:
+    return replace(base, value="discriminator", **changes)
 
 
 def _paper(base: TrainConfig, **changes: Any) -> TrainConfig:
@@ -75,14 +67,14 @@ VARIANTS: dict[str, Variant] = {
     "gradients": Variant(lambda base: replace(base, value="critic"), gradients=True),
     "I": Variant(lambda base: replace(base, value="critic")),
     "II": Variant(_second),
-    "II, next image": Variant(lambda base: replace(_second(base), value_image="next")),
+    "II, next image": Variant(lambda base: _second(base, value_image="next")),
     "II, 1 mini-batch": Variant(lambda base: _one_batch(_second(base))),
     "II, 1 mini-batch, rate over 8": Variant(lambda base: _one_batch(_second(base), 8)),
     "replay (DDPG)": Variant(_second, replay=True),
-    "II, reward local": Variant(_second, {"reward_image": "local"}),
-    "II, reward both": Variant(_second, {"reward_image": "both"}),
-    "II, Mertens fused": Variant(_second, {"fusion": "mertens"}),
-    "II, Mertens local": Variant(_second, {"fusion": "mertens", "reward_image": "local"}),
+    "II, reward local": Variant(lambda base: _second(base, reward_image="local")),
+    "II, reward both": Variant(lambda base: _second(base, reward_image="both")),
+    "II, Mertens fused": Variant(lambda base: _second(base, fusion="mertens")),
+    "II, Mertens local": Variant(lambda base: _second(base, fusion="mertens", reward_image="local")),
     "paper": Variant(_paper),
     "paper, quick's rates": Variant(lambda base: _paper(base, **_values(PRESETS["quick"], RATES))),
 }
@@ -148,18 +140,9 @@ def _protocol(photos: str | None) -> Protocol:
 def learner(order: Order, protocol: Protocol) -> tuple[BaseAlgorithm, list[BaseCallback]]:
     """The agent, not yet trained, and the callbacks it is trained with. It gets none of the targets."""
     variant, config = VARIANTS[order.variant], order.config
-    inputs = [Photo(photo.name, photo.image) for photo in protocol.inputs]
-    model, game = build(config, inputs, protocol.experts)
-    if variant.task:
-        env = ExposureVecEnv(None, config.num_envs, photos=inputs, reward_model=model.exposure_env.task.reward_model,
-                             preset=config.task_preset, max_segments=config.max_segments, **variant.task)
-        env.seed(config.seed)
-        model.set_env(env)
-    if variant.replay:
-        settings = _values(config, ("ev_penalty", "width", "halvings", "seed", "device"))
-        settings["learning_rate"] = decay(config.learning_rate, config.learning_rate_decay)
-        return build_off_policy("ddpg", model.exposure_env, **(settings | OFF_POLICY["ddpg"])), [game]
-    return model, [game, Gradients(config)] if variant.gradients else [game]
+    method = "ddpg" if variant.replay else order.variant
+    model, callbacks = trials.learner(Trial(method, config, protocol, training=[], full_size=False))
+    return model, [*callbacks, Gradients(config)] if variant.gradients else callbacks
 
 
 def measure(order: Order) -> dict[str, Any]:
@@ -176,8 +159,8 @@ def measure(order: Order) -> dict[str, Any]:
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     peak, trained = peak_mb(), model.env.unwrapped.task
     networks = [network for network in (model.policy.actor, model.policy.critic) if network is not None]
-    task = ExposureTask(protocol.test, preset=order.config.task_preset, max_segments=order.config.max_segments,
-                        reward_model=trained.reward_model, **VARIANTS[order.variant].task)
+    task = ExposureTask(protocol.test, reward_model=trained.reward_model, preset=order.config.task_preset,
+                        **task_settings(order.config))
     finished = _episodes(model, task)
     quality = {name: float(psnr(_rendered(name, task, finished), finished.targets).mean()) for name in RENDERINGS}
     compared = next((callback.moments for callback in callbacks if isinstance(callback, Gradients)), [])
@@ -229,13 +212,6 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
     """Spearman's rank correlation; None where either is constant or they have fewer than two values."""
     value = pearson(np.stack([rankdata(first), rankdata(second)], 1))
     return None if np.isnan(value) else value
-
-
-def peak_mb() -> float | None:
-    """Largest resident memory of this process so far [MB]; None where the system doesn't tell."""
-    if resource is None:
-        return None
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def processes(jobs: int = 1, fresh: bool = True) -> Executor:

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
-from stable_baselines3.common.noise import ActionNoise, NormalActionNoise, OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.type_aliases import Schedule
 
 from agents.adversarial import AdversarialReward, ExpertPhotos
 from agents.deep_exposure import DeepExposure
 from agents.discriminator import DiscriminatorReward, DiscriminatorTrainer
+from agents.exploration import exploration
 from agents.vec_env import ExposureVecEnv
 from exposure_env.photos import Misexpose, Photo
 from exposure_env.task import TaskConfig
@@ -126,7 +125,8 @@ def build(
         batch_size=config.batch_size, gamma=config.gamma, value=config.value, advantage=config.advantage,
         value_image=config.value_image, critic_steps=config.critic_steps, td_lambda=config.td_lambda,
         critic_learning_rate=decay(config.critic_learning_rate, config.critic_learning_rate_decay),
-        shaping=config.shaping, max_slope=config.max_slope, action_noise=_noise(config), reset_noise=config.reset_noise,
+        shaping=config.shaping, max_slope=config.max_slope, reset_noise=config.reset_noise,
+        action_noise=exploration(config.noise, config.exploration),
         ev_penalty=config.ev_penalty, ev_prior=config.ev_prior, overshoot_penalty=config.overshoot_penalty,
         seed=config.seed, device=device,
         policy_kwargs={"width": config.width, "halvings": config.halvings, "betas": config.adam_betas},
@@ -152,13 +152,6 @@ def task_settings(config: TrainConfig) -> dict:
     """The settings of the task that a configuration sets itself, rather than the task's preset."""
     named = {name: getattr(config, name) for name in ("fusion", "reward_image", "space", "planes")}
     return {"max_segments": config.max_segments} | {name: it for name, it in named.items() if it is not None}
-
-
-def _noise(config: TrainConfig) -> ActionNoise:
-    mean, sigma = np.zeros(1), np.full(1, config.exploration)
-    if config.noise == "gaussian":
-        return NormalActionNoise(mean, sigma)
-    return OrnsteinUhlenbeckActionNoise(mean, sigma, theta=0.015, dt=1.0)
 
 
 def _device(name: str) -> str:

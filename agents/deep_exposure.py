@@ -13,16 +13,18 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.noise import ActionNoise, OrnsteinUhlenbeckActionNoise, VectorizedActionNoise
+from stable_baselines3.common.noise import ActionNoise, VectorizedActionNoise
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.utils import FloatSchedule
 
+from agents.exploration import exploration
 from agents.gradients import FACTORS, GRADIENTS, critic_targets, critic_values
 from agents.policy import ExposurePolicy
 from agents.resume import Resumable
 from agents.vec_env import ExposureVecEnv, adapted
 from exposure_env.episode import EpisodeState
+from exposure_env.errors import NotFinite
 from exposure_env.task import Outcome, concatenate, select
 from exposure_env.vector import ExposureVectorEnv
 
@@ -135,9 +137,7 @@ class DeepExposure(Resumable, BaseAlgorithm):
         self.value, self.advantage, self.value_image = value, advantage, value_image
         self.critic_schedule, self.critic_steps = FloatSchedule(critic_learning_rate), critic_steps
         self.td_lambda, self.shaping = td_lambda, shaping
-        if action_noise == "ou":
-            action_noise = OrnsteinUhlenbeckActionNoise(np.zeros(1), np.full(1, 0.03), theta=0.015, dt=1.0)
-        self.action_noise, self.reset_noise = action_noise, reset_noise
+        self.action_noise, self.reset_noise = exploration(action_noise), reset_noise
         self.ev_penalty, self.ev_prior, self.ev_centre = ev_penalty, ev_prior, 0.0
         self.overshoot_penalty, self.max_slope = overshoot_penalty, max_slope
         if _init_setup_model:
@@ -242,7 +242,7 @@ class DeepExposure(Resumable, BaseAlgorithm):
             total += loss.item() / transitions
             actions.append(taken)
         if not np.isfinite(total):
-            raise ValueError(f"the actor's loss is {total}: the reward model has gone astray")
+            raise NotFinite(f"the actor's loss is {total}: the reward model has gone astray")
         for parameter in weights:
             parameter.grad /= transitions
         self.policy.optimizer.step()
@@ -276,7 +276,7 @@ class DeepExposure(Resumable, BaseAlgorithm):
                 variance += targets.square().sum().item() / num
             self.policy.critic_optimizer.step()
         if not np.isfinite(squared):
-            raise ValueError(f"the critic's loss is {squared}: lower its learning rate")
+            raise NotFinite(f"the critic's loss is {squared}: lower its learning rate")
         self.logger.record("train/critic_loss", squared)
         self.logger.record("train/critic_unexplained", squared / max(variance, 1e-12))
 

@@ -13,10 +13,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.adversarial import AdversarialReward, ExpertPhotos
 from agents.checkpoint import Agent
-from exposure_env.episode import advance
+from agents.pictures import episode_picture
 from exposure_env.image import clip, expose
 from exposure_env.photos import Photo
-from exposure_env.render import storyboard, storyboard_panel
 from exposure_env.rewards import RewardModel
 
 SHIFTS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)  # stops
@@ -111,16 +110,7 @@ class Diagnostics(BaseCallback):
 
 def storyboards(agent: Agent, photos: Sequence[Photo]) -> np.ndarray:
     """The agent's episodes on some photos, side by side: (rows, columns, 3) uint8, small."""
-    boards = []
-    for photo in photos:
-        task = agent.task([photo._replace(target=None, ev_map=None)])
-        plan = agent.plan(photo.image)
-        state, panels = task.start([task.scene(0, np.random.default_rng(0))]), []
-        for ev in plan.evs.astype(np.float32):
-            state = advance(state, ev[None])
-            panels.append(storyboard_panel(state, task.fused(state)[0], float(ev), None, panel=PANEL,
-                                           space=task.config.space))
-        boards.append(storyboard(panels))
+    boards = [episode_picture(agent, photo, PANEL) for photo in photos]
     rows = max(len(board) for board in boards)
     return np.concatenate([np.pad(board, ((0, rows - len(board)), (0, 0), (0, 0)), "edge") for board in boards], axis=1)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.networks import Discriminator
+from exposure_env.errors import NotFinite
 
 
 class DiscriminatorReward:
@@ -113,7 +114,7 @@ class DiscriminatorTrainer:
             loss = functional.softplus(score_fake - score_real).mean()
         total = loss + self.weight * penalty + self.drift * score_real.square().mean()
         if not torch.isfinite(total):
-            raise ValueError(f"the discriminator's loss is {total.item()}: lower its learning rate")
+            raise NotFinite(f"the discriminator's loss is {total.item()}: lower its learning rate")
         self.optimizer.zero_grad()
         total.backward()
         self.optimizer.step()

@@ -13,7 +13,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3 import DDPG, TD3
 from stable_baselines3.common.buffers import ReplayBuffer
-from stable_baselines3.common.noise import ActionNoise, NormalActionNoise, OrnsteinUhlenbeckActionNoise
+from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import ReplayBufferSamples, Schedule
@@ -22,6 +22,7 @@ from stable_baselines3.td3.policies import Actor, TD3Policy
 from torch import Tensor, nn
 
 from agents.discriminator import DiscriminatorReward
+from agents.exploration import exploration
 from agents.networks import Stack, shrink, with_statistics
 from agents.policy import plane_shape
 from agents.vec_env import ExposureVecEnv
@@ -269,24 +270,12 @@ def build_off_policy(
     model = ALGORITHMS[algorithm](
         OffPolicyPolicy, env, learning_rate, buffer_size, learning_starts, batch_size,
         train_freq=rollout_steps(task, env.num_envs) if train_freq is None else train_freq,
-        gradient_steps=gradient_steps, action_noise=_noise(noise, sigma), seed=seed, device=device,
+        gradient_steps=gradient_steps, action_noise=exploration(noise, sigma), seed=seed, device=device,
         policy_kwargs={"width": width, "halvings": halvings, "betas": betas}, **settings,
     )
     if relabel:
         model.replay_buffer.reward_model = task.reward_model
     return model
-
-
-def _noise(noise: str | ActionNoise | None, sigma: float | None) -> ActionNoise | None:
-    if sigma is not None and (noise not in ("ou", "gaussian") or sigma < 0):
-        raise ValueError(f'sigma must be at least 0 and is of the noises "ou" and "gaussian", not {sigma} of {noise!r}')
-    if noise == "ou":
-        return OrnsteinUhlenbeckActionNoise(np.zeros(1), np.full(1, 0.03 if sigma is None else sigma), 0.015, 1.0)
-    if noise == "gaussian":
-        return NormalActionNoise(np.zeros(1), np.full(1, 0.1 if sigma is None else sigma))
-    if noise is not None and not isinstance(noise, ActionNoise):
-        raise ValueError(f'noise must be "ou", "gaussian", an ActionNoise of SB3 or None, not {noise!r}')
-    return noise
 
 
 def replay_bytes(model: OffPolicyAlgorithm) -> int:

@@ -11,14 +11,21 @@ from exposure_env.photos import Photo
 from exposure_env.render import storyboard, storyboard_panel
 
 
-def episode_picture(agent: Agent, photo: Photo) -> np.ndarray:
-    """The storyboard of an agent's episode on a photo: (rows, columns, 3) uint8, one panel for each step."""
+def episode_picture(agent: Agent, photo: Photo, panel: int = 192) -> np.ndarray:
+    """The storyboard of an agent's episode on a photo: (rows, columns, 3) uint8, one panel for each step.
+
+    Args:
+        agent: The agent.
+        photo: The photo.
+        panel: Side of each of a panel's pictures [px].
+    """
     task, plan = agent.task([photo]), agent.plan(photo.image)
     state = start(task.thumbnail(photo.image)[None], plan.labels[None], task.config.max_segments)
     panels = []
     for ev in plan.evs.astype(np.float32):
         state = advance(state, ev[None])
-        panels.append(storyboard_panel(state, task.fused(state)[0], float(ev), None, space=task.config.space))
+        panels.append(storyboard_panel(state, task.fused(state)[0], float(ev), None, panel=panel,
+                                       space=task.config.space))
     return storyboard(panels)
 
 

@@ -1,7 +1,6 @@
 """Training runs: a configuration, a folder, and what is written there. The only module that knows run folders."""
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -17,11 +16,11 @@ from agents.health import Diverged, Health
 from agents.pictures import write_picture
 from agents.resume import CHECKPOINT, Checkpoints, Randomness, check_same, read_json, write_json
 from agents.run_log import PROGRESS, run_logger
+from exposure_env.errors import NotFinite
 from exposure_env.photos import Photo
 
 __all__ = ["PRESETS", "Run", "TrainConfig", "build", "decay", "read_config", "read_folders", "train"]
 NUM_STORYBOARDS = 40  # in a whole training, or as many as there are checkpoints
-NOT_FINITE = re.compile(r"score that is not finite|action must be finite|loss is -?(nan|inf)")  # in errors
 
 
 class Run(NamedTuple):
@@ -89,10 +88,8 @@ def train(config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
         model.learn(config.total_timesteps - model.num_timesteps, CallbackList(watched), reset_num_timesteps=not resume)
     except KeyboardInterrupt:
         interrupted = True
-    except (Diverged, ValueError) as error:
+    except (Diverged, NotFinite) as error:
         keep = False
-        if not (isinstance(error, Diverged) or NOT_FINITE.search(str(error))):
-            raise
         raise Diverged(f"the training has gone astray after update {model.num_updates}: {error}. The agent and the "
                        f"checkpoint in {folder} are those of update {checkpoints.written}, the last that were kept; "
                        "settings can't change within a run, so start a new one") from error

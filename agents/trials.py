@@ -157,7 +157,7 @@ def run_learner(trial: Trial, stem: Path) -> dict[str, Any]:
     cpu, wall = time.process_time(), time.perf_counter()
     model.learn(trial.config.total_timesteps, [*callbacks, curve])
     cost: dict[str, Any] = {"cpu_seconds": round(time.process_time() - cpu - curve.cpu, 2),
-            "wall_seconds": round(time.perf_counter() - wall - curve.wall, 2), "peak_mb": _peak_mb()}
+            "wall_seconds": round(time.perf_counter() - wall - curve.wall, 2), "peak_mb": peak_mb()}
     evaluation = trial.evaluate(model, task)
     curve.points.append((model.num_timesteps, float(evaluation.values("psnr").mean())))
     if isinstance(model.policy, ExposurePolicy):
@@ -265,7 +265,7 @@ def machine() -> str:
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
 
 
-def _peak_mb() -> int | None:
+def peak_mb() -> int | None:
     """Largest resident memory of this process so far [MB]; None where the system doesn't tell."""
     if resource is None:
         return None

@@ -223,7 +223,7 @@ def main(options: BenchmarkTraining) -> None:
     if min(rounds, options.threads) < 1:
         raise SystemExit(f"rounds and threads must be at least 1, not {options.rounds} and {options.threads}")
     protocol, results = misexposed_protocol(), []
-    base = replace(PRESETS.get("recommended", PRESETS["quick"]), device="cpu", warm_up=0)
+    base = replace(PRESETS["recommended"], device="cpu", warm_up=0)
     if options.quick:
         base = replace(base, num_envs=8, n_batches=1, discriminator_batch_size=8)
         protocol = Protocol(*(photos[:32] for photos in protocol))

@@ -12,7 +12,6 @@ python examples/paper_claims.py --quick (a minute, only to see it run)
 Every training is a JSON file in --out once it is finished, and is not repeated. The tables hold what there is.
 """
 
-import zlib
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,13 +19,12 @@ from typing import Any
 
 import tyro
 
-from agents.benchmark import QUICK
-from agents.claims import CLAIMS, VARIANTS, Order, measure, processes, variants_of
+from agents.benchmark import QUICK, fingerprint
+from agents.claims import CLAIMS, Order, measure, processes, variants_of
 from agents.claims_tables import Cell, figure, format_csv, tables
 from agents.resume import check_same, read_json, write_json
 from agents.training import PRESETS
 from agents.trials import machine, versions
-from exposure_env.files import SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class PaperClaims:
 
 
 def main(options: PaperClaims) -> None:
-    base = replace(PRESETS.get("recommended", PRESETS["quick"]), device="cpu", total_timesteps=options.timesteps)
+    base = replace(PRESETS["recommended"], device="cpu", total_timesteps=options.timesteps)
     if options.quick:
         base = replace(base, **QUICK)
         options = replace(options, seeds=options.seeds[:1], only=options.only or ("gradients", "cost"))
@@ -99,13 +97,8 @@ def finished(order: Order, out: Path) -> bool:
 
 def settings(order: Order) -> dict[str, Any]:
     """All that a training's results depend on, but for versions of software."""
-    photos = "sample photos"
-    if order.photos is not None:  # which they are, without saying where
-        files = sorted(file for file in Path(order.photos).iterdir() if file.suffix.lower() in SUFFIXES)
-        known = "\n".join(f"{file.name} {file.stat().st_size}" for file in files)
-        photos = f"{len(files)} files, {zlib.crc32(known.encode()):08x}"
-    return {"variant": order.variant, "seed": order.seed, "photos": photos, "config": asdict(order.config),
-            "task": VARIANTS[order.variant].task}
+    photos = fingerprint({} if order.photos is None else {"photos": order.photos})
+    return {"variant": order.variant, "seed": order.seed, "photos": photos, "config": asdict(order.config)}
 
 
 if __name__ == "__main__":

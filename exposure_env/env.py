@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium import spaces
 
 from exposure_env.episode import EpisodeState, is_done, observe
+from exposure_env.errors import NotFinite
 from exposure_env.observations import ObsType, encode, observation_space
 from exposure_env.photos import Photo
 from exposure_env.render import storyboard_panel
@@ -125,5 +126,5 @@ def checked_action(action: Any, shape: tuple[int, ...], used: np.ndarray | bool 
     if action.shape != shape:
         raise ValueError(f"action has shape {action.shape}, want {shape}")
     if not np.isfinite(action).all(where=used):
-        raise ValueError(f"action must be finite, not {action}")
+        raise NotFinite(f"action must be finite, not {action}")
     return action

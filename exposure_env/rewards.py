@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from array_api_compat import array_namespace
 
+from exposure_env.errors import NotFinite
 from exposure_env.image import Array
 
 FLOOR = 1e-10  # mean squared error of a perfect match, so that its PSNR is 100 dB and not infinite
@@ -132,7 +133,7 @@ def score(model: Callable[..., Array], images: Array, inputs: Array, targets: Ar
     if not array_namespace(scores).isdtype(scores.dtype, "numeric"):
         raise ValueError(f"reward model {model!r} returned {scores.dtype}: want numbers")
     if not bool(array_namespace(scores).all(array_namespace(scores).isfinite(scores))):
-        raise ValueError(f"reward model {model!r} returned a score that is not finite: {scores}")
+        raise NotFinite(f"reward model {model!r} returned a score that is not finite: {scores}")
     return scores
 
 

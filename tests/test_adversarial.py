@@ -1,5 +1,4 @@
 import csv
-import io
 
 import numpy as np
 import pytest
@@ -7,6 +6,7 @@ import torch
 from stable_baselines3 import DDPG, PPO
 from stable_baselines3.common.callbacks import BaseCallback, ConvertCallback
 from stable_baselines3.common.logger import Logger, configure
+from test_discriminator import through_a_file
 
 from agents.adversarial import AdversarialReward, ExpertPhotos, mirrored
 from agents.deep_exposure import DeepExposure
@@ -354,13 +354,6 @@ class TestGame:
         counts = Steps(trainer)
         model.learn(64, [callback, counts])  # episodes of eight steps end in every other rollout
         assert counts.counts == [0, 0, 3, 3, 5]
-
-
-def through_a_file(state):
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
 
 
 class TestState:

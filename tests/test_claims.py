@@ -74,10 +74,17 @@ def test_what_the_trainings_change():
     assert rates <= {name for name in ours if "learning_rate" in name} and "learning_rate" in rates
 
 
-@pytest.mark.parametrize("variant", ["II, reward local", "II, reward both", "II, Mertens local"])
-def test_the_task_is_changed_as_the_variant_says(variant, protocol):
+@pytest.mark.parametrize(
+    "variant, settings",
+    [
+        ("II, reward local", {"reward_image": "local"}),
+        ("II, reward both", {"reward_image": "both"}),
+        ("II, Mertens local", {"fusion": "mertens", "reward_image": "local"}),
+    ],
+)
+def test_the_task_is_changed_as_the_variant_says(variant, settings, protocol):
     model, callbacks = learner(Order(variant, 0, BASE), protocol)
-    task, settings = model.exposure_env.task, VARIANTS[variant].task
+    task = model.exposure_env.task
     assert {name: getattr(task.config, name) for name in settings} == settings
     assert callbacks[0].trainer.network is task.reward_model.network and task.photos[0].target is None
     assert model.exposure_env.num_envs == BASE.num_envs

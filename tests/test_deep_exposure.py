@@ -105,6 +105,15 @@ def doubled(state, as_torch=True):
     return EpisodeState(*(None if a is None else torch.as_tensor(a) if as_torch else a for a in columns))
 
 
+def judged(settings, **options):
+    """A lively agent of double precision under a discriminator, and five finished episodes."""
+    judge = DiscriminatorReward(size=SIZE, width=4)
+    judge.network.double()
+    model = agent(vec_env(reward_model=judge, **settings), lively=True, gamma=0.9, **options)
+    model.policy.double()
+    return model, doubled(play(vec_env(**settings), 5))
+
+
 def train(model, finished):
     """One update, outside of learn()."""
     model.set_logger(Logger(None, []))
@@ -170,14 +179,6 @@ class TestGradient:
         ids=["local", "mask pyramid", "mertens and local"],
     )
 
-    def agent(self, settings, **options):
-        judge = DiscriminatorReward(size=SIZE, width=4)
-        judge.network.double()
-        model = agent(vec_env(reward_model=judge, **settings), lively=True, gamma=0.9, **options)
-        finished = doubled(play(vec_env(**settings), 5))
-        model.policy.double()
-        return model, finished
-
     def path(self, model, finished, n):
         """States of one episode, before each of its actions."""
         task = model.exposure_env.task
@@ -190,7 +191,7 @@ class TestGradient:
 
     @settings
     def test_next(self, settings):
-        model, finished = self.agent(settings, value_image="next")
+        model, finished = judged(settings, value_image="next")
         loss, _ = GRADIENTS[model.value](model, finished)
         loss.backward()
         ours = gradient(model)
@@ -207,7 +208,7 @@ class TestGradient:
 
     @settings
     def test_final(self, settings):
-        model, finished = self.agent(settings, value_image="final")
+        model, finished = judged(settings, value_image="final")
         GRADIENTS[model.value](model, finished)[0].backward()
         ours = gradient(model)
         model.policy.optimizer.zero_grad()

@@ -14,13 +14,13 @@ from test_deep_exposure import (
     doubled,
     gradient,
     halves,
+    judged,
     play,
     train,
     vec_env,
 )
 
 from agents.deep_exposure import DeepExposure
-from agents.discriminator import DiscriminatorReward
 from agents.gradients import GRADIENTS, critic_targets, lambda_returns, planes
 from exposure_env.episode import EpisodeState, advance, is_done, start, visited
 from exposure_env.photos import Photo
@@ -35,13 +35,12 @@ SETTINGS = pytest.mark.parametrize(
 )
 
 
-def judged(settings, value, **options):
-    """A lively agent of double precision under a discriminator, and five finished episodes."""
-    judge = DiscriminatorReward(size=SIZE, width=4)
-    judge.network.double()
-    model = agent(vec_env(reward_model=judge, **settings), lively=True, gamma=0.9, value=value, **options)
-    model.policy.double()
-    return model, doubled(play(vec_env(**settings), 5))
+def own_gradient(model, finished):
+    """The form's loss, the actions and the gradient of the actor."""
+    loss, actions = GRADIENTS[model.value](model, finished)
+    model.policy.optimizer.zero_grad()
+    loss.backward()
+    return loss, actions, gradient(model)
 
 
 def score_gradient(model, total):
@@ -124,12 +123,10 @@ class TestCriticForm:
     @SETTINGS
     @pytest.mark.parametrize("shaping", [False, True])
     def test_gradient_of_reward_and_next_value_through_the_known_transition(self, settings, shaping):
-        model, finished = judged(settings, "critic", shaping=shaping)
+        model, finished = judged(settings, value="critic", shaping=shaping)
         task = model.exposure_env.task
-        loss, _ = GRADIENTS["critic"](model, finished)
-        model.policy.optimizer.zero_grad()
-        loss.backward()
-        ours, total = gradient(model), 0
+        loss, _, ours = own_gradient(model, finished)
+        total = 0
         for n in range(5):
             episode, state = first_state(finished, n)
             for t in range(int(episode.num_segments)):
@@ -191,11 +188,8 @@ class TestCriticForm:
 
 class TestQForm:
     def test_gradient_of_the_learned_q_alone(self):
-        model, finished = judged({}, "q")
-        loss, actions = GRADIENTS["q"](model, finished)
-        model.policy.optimizer.zero_grad()
-        loss.backward()
-        ours = gradient(model)
+        model, finished = judged({}, value="q")
+        _, actions, ours = own_gradient(model, finished)
         with torch.no_grad():
             seen = planes(model, visited(finished)[1])
         again = model.policy.actor(seen)[:, 0]
@@ -215,12 +209,10 @@ class TestQForm:
 class TestPathwise:
     @SETTINGS
     def test_differentiates_the_whole_episode(self, settings):
-        model, finished = judged(settings, "pathwise")
+        model, finished = judged(settings, value="pathwise")
         task = model.exposure_env.task
-        loss, actions = GRADIENTS["pathwise"](model, finished)
-        model.policy.optimizer.zero_grad()
-        loss.backward()
-        ours, total = gradient(model), 0
+        _, actions, ours = own_gradient(model, finished)
+        total = 0
         for n in range(5):
             episode, state = first_state(finished, n)
             for _ in range(int(episode.num_segments)):
@@ -230,7 +222,7 @@ class TestPathwise:
         assert_same_gradient(ours, score_gradient(model, total))
 
     def test_central_differences(self):
-        model, finished = judged({"fusion": "mask_pyramid"}, "pathwise")
+        model, finished = judged({"fusion": "mask_pyramid"}, value="pathwise")
         bias = model.policy.actor.stack.head.bias
         GRADIENTS["pathwise"](model, finished)[0].backward()
         values = []
@@ -242,13 +234,12 @@ class TestPathwise:
 
     def test_knows_what_one_exposure_does_to_the_next(self):
         """Against form II, which holds the other exposures: they differ unless there is nothing ahead."""
-        model, finished = judged({}, "pathwise")
+        model, finished = judged({}, value="pathwise")
         gradients = []
         for value in ("pathwise", "discriminator"):
             model.gamma = 1.0
-            model.policy.optimizer.zero_grad()
-            GRADIENTS[value](model, finished)[0].backward()
-            gradients.append(gradient(model))
+            model.value = value
+            gradients.append(own_gradient(model, finished)[2])
         cosine = np.dot(*gradients) / np.prod([np.linalg.norm(g) for g in gradients])
         assert 0 < cosine < 0.9999
 
