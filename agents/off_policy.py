@@ -12,12 +12,11 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3 import DDPG, TD3
-from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from stable_baselines3.common.type_aliases import ReplayBufferSamples, Schedule
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.td3.policies import Actor, TD3Policy
 from torch import Tensor, nn
 
@@ -25,85 +24,34 @@ from agents.discriminator import DiscriminatorReward
 from agents.exploration import exploration
 from agents.networks import Stack, shrink, with_statistics
 from agents.policy import plane_shape
+from agents.replay import RelabelReplayBuffer, stored_planes
 from agents.vec_env import ExposureVecEnv
-from exposure_env.rewards import RewardModel, score
 from exposure_env.task import ExposureTask
 
-ALGORITHMS: dict[str, type[TD3]] = {"ddpg": DDPG, "td3": TD3}
 HIDDEN = 128  # units of the hidden layers, as in `networks.Stack`
 
 
-class RelabelReplayBuffer(ReplayBuffer):
-    """Replay whose rewards are those of today's reward model, not of the one that was current when they were earned.
+class _OwnRates:
+    """An actor that may learn more slowly than its critics, as in DDPG's and TD3's own papers; SB3 has one rate."""
 
-    Nothing but the observations is needed: the last one of an episode holds the photo and the finished image. All
-    other rewards are 0 and stay what they are. Images of uint8 observations are as coarse as these: 1/255.
+    critic_schedule: Schedule | None = None
 
-    Args:
-        buffer_size: Transitions kept, of all environments together.
-        observation_space: Box of 9 or 12 planes, uint8 or float32, channels first or last.
-        action_space: Box(-1, 1, (1,)).
-        device: Where samples go, and where the reward model must live if it takes Torch images.
-        n_envs: Number of environments.
-        optimize_memory_usage: Must be False: SB3 then overwrites the last observations.
-        handle_timeout_termination: See SB3; episodes of this project are never truncated.
-        relative: Whether the reward is the gain over the untouched photo (see `TaskConfig`) or the score itself.
-        action_penalty: Weight of the squared action, taken off every reward.
-        reward_model: Scores finished images; to be set before the first sample. It is not pickled with the buffer.
+    def _update_learning_rate(self, optimizers: Any) -> None:
+        super()._update_learning_rate(optimizers)
+        if self.critic_schedule is not None:
+            for group in self.critic.optimizer.param_groups:
+                group["lr"] = self.critic_schedule(self._current_progress_remaining)
 
-    Raises:
-        ValueError: If the observations are of another kind, or `optimize_memory_usage` is set.
-    """
 
-    def __init__(self, buffer_size: int, observation_space: spaces.Space, action_space: spaces.Space,
-                 device: torch.device | str = "auto", n_envs: int = 1, optimize_memory_usage: bool = False,
-                 handle_timeout_termination: bool = True, *, relative: bool = True,
-                 action_penalty: float = 0.0, reward_model: RewardModel | None = None):
-        if not isinstance(observation_space, spaces.Box):
-            raise ValueError('rewards are scored anew from planes: use obs_type="uint8" or "float32", not "dict"')
-        if optimize_memory_usage:
-            raise ValueError("optimize_memory_usage=True loses the finished images, which are scored anew: leave it")
-        plane_shape(observation_space)
-        super().__init__(buffer_size, observation_space, action_space, device, n_envs,
-                         handle_timeout_termination=handle_timeout_termination)
-        self.relative, self.action_penalty, self.reward_model = relative, action_penalty, reward_model
+class OwnRatesDDPG(_OwnRates, DDPG):
+    """SB3's DDPG with a learning rate of its own for the critic."""
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "reward_model": None}
 
-    def _get_samples(self, batch_inds: np.ndarray, env: VecNormalize | None = None) -> ReplayBufferSamples:
-        if env is not None:
-            raise ValueError("rewards that are scored anew can't be normalised: take VecNormalize off the environment")
-        samples = super()._get_samples(batch_inds)
-        rewards, ended = samples.rewards.clone(), samples.dones[:, 0] > 0
-        if ended.any():
-            rewards[ended, 0] = self.final_rewards(samples.next_observations[ended]).to(rewards)
-        return samples._replace(rewards=rewards - self.action_penalty * samples.actions.square())
+class OwnRatesTD3(_OwnRates, TD3):
+    """SB3's TD3 with a learning rate of its own for the critics."""
 
-    def final_rewards(self, observations: Tensor) -> Tensor:
-        """Rewards of the steps that ended episodes, by the current reward model; no gradient.
 
-        Args:
-            observations: (N, ...) the last observations, as stored.
-
-        Returns:
-            (N,) floats.
-
-        Raises:
-            ValueError: If there is no reward model, or it returned a wrong shape or a value that is not finite.
-        """
-        if self.reward_model is None:
-            raise ValueError("this replay buffer has no reward model: set its reward_model, for instance after load()")
-        planes = _planes(observations, self.observation_space).permute(0, 2, 3, 1)
-        photos, images = planes[..., 0:3], planes[..., 6:9]
-        if self.relative:  # the photos themselves are scored in the same call
-            photos, images = torch.cat([photos, photos]), torch.cat([images, photos])
-        if not getattr(self.reward_model, "differentiable", False):  # then it may know NumPy only
-            photos, images = photos.cpu().numpy(), images.cpu().numpy()
-        with torch.no_grad():
-            scores = torch.as_tensor(score(self.reward_model, images, photos, None))
-        num = len(observations)
-        return scores[:num] - scores[num:] if self.relative else scores
+ALGORITHMS: dict[str, type[TD3]] = {"ddpg": OwnRatesDDPG, "td3": OwnRatesTD3}
 
 
 class PlaneFeatures(BaseFeaturesExtractor):
@@ -124,7 +72,7 @@ class PlaneFeatures(BaseFeaturesExtractor):
 
     def forward(self, observations: Tensor) -> Tensor:
         """Observations, uint8 or in [0, 1] -> (N, 128)."""
-        planes = _planes(observations, self.space)
+        planes = stored_planes(observations, self.space)
         return self.stack(with_statistics(shrink(planes, self.halvings), (0, 3, 6), "std"))
 
 
@@ -170,12 +118,6 @@ class OffPolicyPolicy(TD3Policy):
                 "lr_schedule": self._dummy_schedule, **self.settings}
 
 
-def _planes(observations: Tensor, space: spaces.Box) -> Tensor:
-    """(N, C, H, W) floats in [0, 1] from observations of a space; SB3 may have made them floats in [0, 1] already."""
-    planes = observations.permute(0, 3, 1, 2) if space.shape[-1] in (9, 12) else observations
-    return planes.float() / 255 if planes.dtype == torch.uint8 else planes
-
-
 def rollout_steps(task: ExposureTask, num_envs: int, episodes: int = 64) -> int:
     """Steps in which `num_envs` environments play about so many episodes, from the segments of up to 64 photos.
 
@@ -195,6 +137,7 @@ def build_off_policy(
     env: ExposureVecEnv,
     *,
     learning_rate: float | Schedule = 1e-4,
+    critic_learning_rate: float | Schedule | None = None,
     buffer_size: int = 10_000,
     batch_size: int = 64,
     learning_starts: int = 0,
@@ -204,6 +147,7 @@ def build_off_policy(
     sigma: float | None = None,
     relabel: bool | None = None,
     ev_penalty: float = 0.0,
+    shaping: bool = False,
     width: int = 32,
     halvings: int = 0,
     betas: tuple[float, float] = (0.5, 0.9),
@@ -218,7 +162,8 @@ def build_off_policy(
     Args:
         algorithm: "ddpg" or "td3".
         env: The environment.
-        learning_rate: Of actor and critics, a number or a schedule of the progress remaining.
+        learning_rate: Of the actor, a number or a schedule of the progress remaining.
+        critic_learning_rate: Of the critics, likewise; the actor's by default.
         buffer_size: Transitions kept, of all environments together: 98 kB each of twelve uint8 planes of 64 px.
         batch_size: Transitions in a gradient step.
         learning_starts: Transitions played at random before anything is learned; 0, as DeepExposure explores from
@@ -231,6 +176,7 @@ def build_off_policy(
         sigma: Of "ou", by default 0.03, or of "gaussian", by default 0.1.
         relabel: Whether rewards in the replay are scored anew; by default where the reward model is a discriminator.
         ev_penalty: As `DeepExposure`'s, taken off the rewards of the replay [score/stops^2]; needs them scored anew.
+        shaping: See `RelabelReplayBuffer`; needs rewards scored anew.
         width: See `networks.Stack`.
         halvings: See `networks.Stack`.
         betas: Adam's.
@@ -264,15 +210,19 @@ def build_off_policy(
             raise ValueError(f"n_steps={settings['n_steps']} sums up rewards as they were stored: use relabel=False")
         settings |= {"replay_buffer_class": RelabelReplayBuffer,
                      "replay_buffer_kwargs": {"relative": task.config.relative,
-                                              "action_penalty": ev_penalty * task.config.max_ev**2}}
-    elif ev_penalty:
-        raise ValueError(f"ev_penalty={ev_penalty} is taken off rewards that are scored anew: use relabel=True")
+                                              "action_penalty": ev_penalty * task.config.max_ev**2,
+                                              "shaping": shaping, "gamma": settings.get("gamma", 0.99)}}
+    elif ev_penalty or shaping:
+        raise ValueError(f"ev_penalty={ev_penalty} and shaping={shaping} change rewards that are scored anew: use "
+                         "relabel=True")
     model = ALGORITHMS[algorithm](
         OffPolicyPolicy, env, learning_rate, buffer_size, learning_starts, batch_size,
         train_freq=rollout_steps(task, env.num_envs) if train_freq is None else train_freq,
         gradient_steps=gradient_steps, action_noise=exploration(noise, sigma), seed=seed, device=device,
         policy_kwargs={"width": width, "halvings": halvings, "betas": betas}, **settings,
     )
+    if critic_learning_rate is not None:
+        model.critic_schedule = FloatSchedule(critic_learning_rate)
     if relabel:
         model.replay_buffer.reward_model = task.reward_model
     return model

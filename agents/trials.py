@@ -54,8 +54,10 @@ METHODS: dict[str, dict[str, Any]] = {  # what each learner changes in the share
 }
 MAIN = ("paired", "pathwise", "I", "II", "q", "ddpg", "td3")  # run by default
 OFF_POLICY: dict[str, dict[str, Any]] = {  # their further arguments of `build_off_policy`
-    "ddpg": {"gradient_steps": 16},  # on 64 transitions each: every transition is learned from two or three times
-    "td3": {"gradient_steps": 16},
+    # On 64 transitions each: every transition is learned from two or three times. Without a potential, or with critics
+    # no faster than the actor, both run into the EV limit.
+    "ddpg": {"gradient_steps": 16, "shaping": True, "noise": "gaussian"},
+    "td3": {"gradient_steps": 16, "shaping": True, "noise": "gaussian", "policy_delay": 16},
 }
 BASELINES = {  # and the protocols that have them
     "identity": ("misexposed", "fivek"),
@@ -106,8 +108,11 @@ def learner(trial: Trial) -> tuple[BaseAlgorithm, list[BaseCallback]]:
     model, game = build(config, inputs, trial.protocol.experts)
     if trial.method in OFF_POLICY:
         shared = {name: getattr(config, name) for name in ("ev_penalty", "width", "halvings", "seed", "device")}
-        shared["learning_rate"] = decay(config.learning_rate, config.learning_rate_decay)
-        model = build_off_policy(trial.method, model.exposure_env, **(shared | OFF_POLICY[trial.method]))
+        own = OFF_POLICY[trial.method]
+        actor_steps = own["gradient_steps"] // own.get("policy_delay", 1)  # per rollout, where DeepExposure takes one
+        shared["learning_rate"] = decay(config.learning_rate / actor_steps, config.learning_rate_decay)
+        shared["critic_learning_rate"] = decay(config.critic_learning_rate, config.critic_learning_rate_decay)
+        model = build_off_policy(trial.method, model.exposure_env, **(shared | own))
     return model, [] if game is None else [game]
 
 

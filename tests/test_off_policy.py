@@ -10,7 +10,8 @@ from agents import networks
 from agents.adversarial import AdversarialReward, ExpertPhotos
 from agents.discriminator import DiscriminatorReward, DiscriminatorTrainer
 from agents.evaluation import evaluate
-from agents.off_policy import OffPolicyPolicy, RelabelReplayBuffer, build_off_policy, replay_bytes, rollout_steps
+from agents.off_policy import OffPolicyPolicy, build_off_policy, replay_bytes, rollout_steps
+from agents.replay import RelabelReplayBuffer
 from agents.vec_env import ExposureVecEnv
 from exposure_env.photos import Photo
 from exposure_env.samples import sample_photos
@@ -111,7 +112,7 @@ class TestRelabelling:
         buffer = model.replay_buffer
         planes = buffer.next_observations.reshape(-1, 12, SIZE, SIZE)[:40].astype(np.float64) / 255
         expected = planes[:, 6:9].mean((1, 2, 3)) - planes[:, 0:3].mean((1, 2, 3))  # the inputs' halves cancel
-        rewards = buffer.final_rewards(torch.as_tensor(buffer.next_observations.reshape(-1, 12, SIZE, SIZE)[:40]))
+        rewards = buffer.gains(torch.as_tensor(buffer.next_observations.reshape(-1, 12, SIZE, SIZE)[:40]))
         np.testing.assert_allclose(rewards, expected, atol=1e-6)
         assert np.abs(expected).min() > 1e-4
 
@@ -122,9 +123,36 @@ class TestRelabelling:
         with_it = model.replay_buffer.sample(100)
         evs, rewards = 2 * with_it.actions, np.zeros((100, 1), np.float32)
         ended = with_it.dones[:, 0] > 0
-        rewards[ended, 0] = model.replay_buffer.final_rewards(with_it.next_observations[ended])
+        rewards[ended, 0] = model.replay_buffer.gains(with_it.next_observations[ended])
         np.testing.assert_allclose(with_it.rewards, rewards - 0.25 * evs.square().numpy(), atol=1e-6)
         assert 10 < ended.sum() < 90 and evs.abs().max() > 1
+
+    @pytest.mark.parametrize("relative", [True, False])
+    def test_shaping_adds_the_change_of_the_local_image_s_score(self, relative):
+        env = environment(relative=relative)
+        model = build(env, shaping=True, gamma=0.9, noise="gaussian", sigma=0.5, gradient_steps=0)
+        model.learn(60)
+        samples, judge = model.replay_buffer.sample(100), env.task.reward_model
+
+        def potential(observations):
+            planes = observations.permute(0, 2, 3, 1).float() / 255
+            scores = judge(planes[..., 6:9].numpy())
+            return scores - judge(planes[..., 0:3].numpy()) if relative else scores
+
+        before, after = potential(samples.observations), potential(samples.next_observations)
+        ended = samples.dones[:, 0].numpy() > 0
+        expected = np.where(ended, after - before, 0.9 * after - before)
+        np.testing.assert_allclose(samples.rewards[:, 0], expected, atol=1e-5)
+        assert 10 < ended.sum() < 90 and np.abs(expected).min() < np.abs(expected).max()
+
+    @algorithms
+    def test_critics_may_learn_faster_than_the_actor(self, algorithm):
+        model = build(environment(), algorithm, learning_rate=1e-4, critic_learning_rate=lambda left: 1e-2 * left,
+                      gradient_steps=2)  # fmt: skip
+        model.learn(40)
+        assert model.actor.optimizer.param_groups[0]["lr"] == 1e-4
+        left = model._current_progress_remaining
+        assert model.critic.optimizer.param_groups[0]["lr"] == pytest.approx(1e-2 * left) and left < 1
 
     def test_a_sample_in_which_no_episode_ends_asks_for_no_score(self):
         space = environment().observation_space
@@ -236,7 +264,7 @@ class TestBuilt:
         model = build(env, algorithm, buffer_size=1000, train_freq=None, gradient_steps=4)
         before = [parameter.clone() for parameter in model.actor.parameters()]
         model.learn(500, game)
-        assert type(model) is {"ddpg": DDPG, "td3": TD3}[algorithm]
+        assert isinstance(model, {"ddpg": DDPG, "td3": TD3}[algorithm])
         assert game.rollouts >= 3 and model._n_updates == 4 * game.rollouts
         assert all((a != b).any() for a, b in zip(before, model.actor.parameters(), strict=True))
 
@@ -245,7 +273,7 @@ class TestBuilt:
         last = buffer.next_observations[rows, columns]
         image, photo = (last[:, c : c + 3].transpose(0, 2, 3, 1).astype(np.float32) / 255 for c in (6, 0))
         today = env.task.reward_model(image) - env.task.reward_model(photo)
-        np.testing.assert_allclose(buffer.final_rewards(torch.as_tensor(last)), today, atol=1e-6)
+        np.testing.assert_allclose(buffer.gains(torch.as_tensor(last)), today, atol=1e-6)
         assert np.abs(today - buffer.rewards[rows, columns]).max() > 1e-3  # most were of an earlier network
 
         result = evaluate(model.policy, env.task, sample_photos("test", 4))
@@ -340,6 +368,7 @@ class TestBuilt:
         ({"sigma": 0.1, "noise": None}, "sigma .*0.1 of None"),
         ({"ev_penalty": -1.0}, "ev_penalty must be at least 0, not -1.0"),
         ({"ev_penalty": 0.5, "relabel": False}, "ev_penalty=0.5 .*relabel=True"),
+        ({"shaping": True, "relabel": False}, "shaping=True .*relabel=True"),
         ({"n_steps": 3}, "n_steps=3 .*relabel=False"),
         ({"optimize_memory_usage": True}, "optimize_memory_usage=True loses"),
     ])  # fmt: skip
