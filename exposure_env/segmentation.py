@@ -7,6 +7,7 @@ A segmenter is any function from an image, (H, W, 3) float32 and sRGB-encoded in
 
 import hashlib
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from pathlib import Path
@@ -15,8 +16,10 @@ from typing import Any, Literal
 import numpy as np
 import skimage
 
+from exposure_env import kernels
 from exposure_env.image import luminance
 from exposure_env.label_files import read_labels, write_labels
+from exposure_env.segmentation_checks import checked_count, checked_image, checked_labels
 
 Segmenter = Callable[[np.ndarray], np.ndarray]
 Order = Literal["area", "luminance", "label", "random"]
@@ -24,6 +27,7 @@ Order = Literal["area", "luminance", "label", "random"]
 CACHE_PHOTOS = 8192  # remembered in memory, the latest ones: 32 MB of thumbnails
 CACHE_FORMAT = 1  # part of every file name on disk: raise it whenever a photo would get other labels
 _memory: OrderedDict[Hashable, np.ndarray] = OrderedDict()
+_writing = threading.Lock()
 
 
 def felzenszwalb(image: np.ndarray, *, scale: float = 300.0, sigma: float = 0.5, min_size: float = 50) -> np.ndarray:
@@ -41,11 +45,13 @@ def felzenszwalb(image: np.ndarray, *, scale: float = 300.0, sigma: float = 0.5,
     Raises:
         ValueError: If the image is malformed, or an option negative or not finite.
     """
-    image = _checked_image(image)
+    image = checked_image(image)
     for name, value in {"scale": scale, "sigma": sigma, "min_size": min_size}.items():
         if not 0 <= value < np.inf:
             raise ValueError(f"{name} must be finite and at least 0, not {value!r}")
     smallest = round(min_size * image.shape[0] * image.shape[1] / 64**2)
+    if fast := kernels.load("segmentation"):
+        return fast.felzenszwalb(image, scale, sigma, smallest)
     return _numbered(skimage.segmentation.felzenszwalb(image, scale=scale, sigma=sigma, min_size=smallest))
 
 
@@ -55,7 +61,7 @@ def luminance_bands(image: np.ndarray, *, bands: int = 4) -> np.ndarray:
     Pixels of equal luminance share a band, so a photo of few tones has fewer bands. Raises ValueError unless `bands`
     is an integer from 1.
     """
-    luma, bands = luminance(_checked_image(image)), _checked_count("bands", bands)
+    luma, bands = luminance(checked_image(image)), checked_count("bands", bands)
     _, tones, areas = np.unique(luma, return_inverse=True, return_counts=True)
     # The middle rank of a tone, not the quantiles' values: those coincide where half a photo is black or blown out.
     quantiles = (np.cumsum(areas) - areas / 2) / luma.size
@@ -67,7 +73,7 @@ def slic(image: np.ndarray, *, segments: int = 8) -> np.ndarray:
 
     Raises ValueError unless `segments` is an integer from 1.
     """
-    image, segments = _checked_image(image), _checked_count("segments", segments)
+    image, segments = checked_image(image), checked_count("segments", segments)
     return _numbered(skimage.segmentation.slic(image, n_segments=segments, start_label=0))
 
 
@@ -89,8 +95,10 @@ def merge_segments(labels: np.ndarray, image: np.ndarray, max_segments: int) -> 
     Raises:
         ValueError: If an argument is malformed.
     """
-    image, max_segments = _checked_image(image), _checked_count("max_segments", max_segments)
-    labels = _numbered(_checked_labels(labels, image))
+    image, max_segments = checked_image(image), checked_count("max_segments", max_segments)
+    labels = _numbered(checked_labels(labels, image))
+    if fast := kernels.load("merging"):
+        return fast.merge_segments(labels, image, max_segments)
     sizes = np.bincount(labels.ravel()).astype(np.float64)
     sums = np.stack([np.bincount(labels.ravel(), image[..., c].ravel()) for c in range(3)], axis=1)  # (K, 3)
     owner = np.arange(len(sizes))
@@ -122,21 +130,19 @@ def order_segments(
     Raises:
         ValueError: If an argument is malformed, or `rng` missing for the random order.
     """
-    image = _checked_image(image)
-    labels = _checked_labels(labels, image)
-    _, first, inverse, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    image = checked_image(image)
+    numbered, first, sizes = _regions(checked_labels(labels, image))
     if order == "area":
         key = -sizes
     elif order == "luminance":
-        key = np.bincount(inverse.ravel(), luminance(image).ravel()) / sizes
+        key = np.bincount(numbered.ravel(), luminance(image).ravel()) / sizes
     elif order == "label":
         key = np.arange(len(sizes))
     elif order == "random" and rng is not None:
         key = rng.permutation(len(sizes))
     else:
         raise ValueError(f'order must be "area", "luminance", "label", or "random" with rng, not {order!r}, rng={rng}')
-    rank = np.argsort(np.lexsort((first, key)))
-    return rank[inverse].reshape(labels.shape).astype(np.int32)
+    return np.argsort(np.lexsort((first, key))).astype(np.int32)[numbered]
 
 
 def segment(
@@ -169,7 +175,7 @@ def segment(
     Raises:
         ValueError: If an argument or the segmenter's result is malformed.
     """
-    image, max_segments = _checked_image(image), _checked_count("max_segments", max_segments)
+    image, max_segments = checked_image(image), checked_count("max_segments", max_segments)
     if not callable(segmenter) and segmenter not in list(SEGMENTERS):
         raise ValueError(f"segmenter must be callable or one of {list(SEGMENTERS)}, not {segmenter!r}")
     if max_segments == 1:  # whatever the segmenter would find, it is merged into one
@@ -177,7 +183,7 @@ def segment(
     function = segmenter if callable(segmenter) else SEGMENTERS[segmenter]
     key = (_digest(image), image.shape, segmenter, max_segments, tuple(sorted(options.items())), directory)
     try:
-        labels = _memory.pop(key, None)
+        labels = _memory.get(key)
     except TypeError:  # not hashable
         return order_segments(merge_segments(function(image.copy(), **options), image, max_segments), image, order, rng)
     if labels is None:
@@ -189,15 +195,25 @@ def segment(
             labels = labels.astype(np.min_scalar_type(labels.max()))  # a quarter of the memory
             if file:
                 write_labels(file, labels)
-    _memory[key] = labels  # the latest from now on
-    if len(_memory) > CACHE_PHOTOS:
-        _memory.popitem(last=False)
+    with _writing:  # threads share the memory
+        _memory[key] = labels
+        _memory.move_to_end(key)  # the latest from now on
+        if len(_memory) > CACHE_PHOTOS:
+            _memory.popitem(last=False)
     return order_segments(labels, image, order, rng)
 
 
 def _numbered(labels: np.ndarray) -> np.ndarray:
     """The labels as int32 0..K-1, in the same order."""
-    return np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int32)
+    return _regions(labels)[0]
+
+
+def _regions(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The labels as int32 0..K-1, in the same order, and (K,) first pixels and areas."""
+    if (fast := kernels.load("merging")) and (found := fast.regions(labels)):
+        return found
+    _, first, inverse, areas = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    return inverse.reshape(labels.shape).astype(np.int32), first, areas
 
 
 def _pairs(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -212,33 +228,6 @@ def _adjacent(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     one = labels[:, :-1], labels[:-1], labels[:-1, :-1], labels[:-1, 1:]
     other = labels[:, 1:], labels[1:], labels[1:, 1:], labels[1:, :-1]
     return _pairs(np.concatenate([a.ravel() for a in one]), np.concatenate([b.ravel() for b in other]))
-
-
-def _checked_image(image: np.ndarray) -> np.ndarray:
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise ValueError(f"image must be (H, W, 3) with at least one pixel, not of shape {image.shape}")
-    # Integers would pass through scikit-image as another range than floats, so that `scale` meant something else.
-    if not np.issubdtype(image.dtype, np.floating):
-        raise ValueError(f"image must hold floats in [0, 1], not {image.dtype}")
-    if not (image.min() >= 0 and image.max() <= 1):  # false for NaN
-        raise ValueError(f"image must lie in [0, 1], not in [{image.min()}, {image.max()}]")
-    return np.ascontiguousarray(image, dtype=np.float32)
-
-
-def _checked_labels(labels: np.ndarray, image: np.ndarray) -> np.ndarray:
-    labels = np.asarray(labels)
-    if labels.shape != image.shape[:2]:
-        raise ValueError(f"labels must have the image's shape {image.shape[:2]}, not {labels.shape}")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"labels must be integers, not {labels.dtype}")
-    return labels
-
-
-def _checked_count(name: str, value: int) -> int:
-    if not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} must be an integer from 1, not {value!r}")
-    return int(value)
 
 
 def _digest(content: np.ndarray | bytes) -> str:
