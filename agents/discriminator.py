@@ -36,14 +36,24 @@ class DiscriminatorReward:
                  contrast: str = "variance", spectral_norm: bool = False, device: str | torch.device = "cpu"):
         self.network = (network or Discriminator(size, width, halvings, contrast, spectral_norm)).to(device)
         self.network.eval()  # a score must not depend on how often scores were asked for: see spectral_norm
+        self._version, self._weights = 0, ()
+
+    @property
+    def version(self) -> int:
+        """Another number whenever the weights are others than when it was last asked for, whoever changed them."""
+        weights = [*self.network.parameters(), *self.network.buffers()]
+        if len(weights) != len(self._weights) or not all(map(torch.equal, weights, self._weights)):
+            self._version, self._weights = self._version + 1, [tensor.detach().clone() for tensor in weights]
+        return self._version
 
     def __call__(self, images: Any, **context: Any) -> Any:
         """(N, H, W, 3) in [0, 1] -> (N,) scores, unbounded; only their differences mean something."""
         if isinstance(images, Tensor):
             return self.network(images)
         device = next(self.network.parameters()).device
+        size = 32 if device.type == "cpu" else 256  # so few stay in the processor's cache
         with torch.no_grad():
-            chunks = [self.network(chunk.to(device)) for chunk in torch.as_tensor(images).split(256)]
+            chunks = [self.network(chunk.to(device)) for chunk in torch.as_tensor(images).split(size)]
         return torch.cat(chunks).cpu().numpy()
 
 

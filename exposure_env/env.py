@@ -7,9 +7,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from exposure_env.episode import EpisodeState, is_done, observe
+from exposure_env.episode import is_done
 from exposure_env.errors import NotFinite
-from exposure_env.observations import ObsType, encode, observation_space
+from exposure_env.observations import Canvas, ObsType, observation_space
 from exposure_env.photos import Photo
 from exposure_env.render import storyboard_panel
 from exposure_env.task import ExposureTask, Scene
@@ -57,6 +57,7 @@ class ExposureEnv(gym.Env):
         self.action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
         self.scene: Scene | None = None
         self.state = None
+        self._canvas = Canvas(self.task, obs_type)
         self._last: tuple[float | None, float | None] = (None, None)  # EV and reward of the last step, to be drawn
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -65,8 +66,9 @@ class ExposureEnv(gym.Env):
         wanted = (options or {}).get("photo")
         self.scene = self.task.draw(self.np_random) if wanted is None else self.task.scene(wanted, self.np_random)
         self.state = self.task.start([self.scene])
+        self._canvas.begin(self.state)
         self._last = (None, None)
-        return self._observation(self.task.local(self.state)), reset_info(self.scene)
+        return self._observation(), reset_info(self.scene)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Gives the next segment its exposure.
@@ -79,12 +81,14 @@ class ExposureEnv(gym.Env):
         ev = self.task.exposure(checked_action(action, (1,)))
         before, self.state = self.state, self.task.advance(self.state, ev)
         done = is_done(self.state)
-        outcome = self.task.finish(self.state) if done[0] else None
+        self._canvas.expose(before, self.state)
+        outcome = self.task.finish(self.state, [self.scene]) if done[0] else None
+        if outcome:
+            self._canvas.show(self.state, outcome.image, np.arange(1))
         reward = float(self.task.rewards(before, self.state, done, outcome)[0])
-        info = step_info(before, ev, 0) | (outcome.info(0) if outcome else {})
+        info = {"segment": int(before.step[0]), "ev": float(ev[0]), **(outcome.info(0) if outcome else {})}
         self._last = (info["ev"], reward)
-        image = outcome.image if outcome else self.task.local(self.state)
-        return self._observation(image), reward, bool(done[0]), False, info
+        return self._observation(), reward, bool(done[0]), False, info
 
     def render(self) -> np.ndarray | None:
         """One panel of the storyboard, (rows, columns, 3) uint8: photo, segment, local image, blend so far."""
@@ -98,19 +102,14 @@ class ExposureEnv(gym.Env):
             raise ValueError("no result without an episode: call reset() first")
         return self.task.fused(self.state)[0]
 
-    def _observation(self, image: np.ndarray) -> Any:
-        batch = encode(observe(self.state, image, self.task.config.planes), self.obs_type)
+    def _observation(self) -> Any:
+        batch = self._canvas.observe(self.state)
         return {key: value[0] for key, value in batch.items()} if self.obs_type == "dict" else batch[0]
 
 
 def reset_info(scene: Scene) -> dict[str, int]:
     """What `reset` tells of a photo."""
-    return {"photo": scene.index, "num_segments": int(scene.labels.max()) + 1}
-
-
-def step_info(before: EpisodeState, evs: np.ndarray, index: int) -> dict[str, Any]:
-    """What every step tells of one episode: the segment that was exposed, and its EV [stops]."""
-    return {"segment": int(before.step[index]), "ev": float(evs[index])}
+    return {"photo": scene.index, "num_segments": scene.num_segments}
 
 
 def checked_action(action: Any, shape: tuple[int, ...], used: np.ndarray | bool = True) -> np.ndarray:

@@ -1,9 +1,8 @@
 """Compiled fast paths: whether they are used, how they are compiled, and on how many threads they run.
 
-The definitions, `fusion`, `segmentation` and `full_size`, are plain NumPy. For NumPy arrays there is a second
-implementation of the slow parts, compiled by numba: `kernels_fusion`, `kernels_segmentation`, `kernels_episode` and
-`kernels_full_size`. It is used by itself where numba is installed. EXPOSURE_KERNELS=0 in the environment, or
-`disabled()` in the program, put the definitions in its place.
+The definitions, `episode`, `fusion`, `segmentation` and `full_size`, are plain NumPy. For NumPy arrays there is a
+second implementation of the slow parts, compiled by numba: the modules `kernels_*`. It is used by itself where numba is
+installed. EXPOSURE_KERNELS=0 in the environment, or `disabled()` in the program, puts the definitions in its place.
 
 Numba compiles a function at its first call and keeps the result on disk. Threads are those of a pool that stays, as
 starting them anew would cost more than many of the calls do.
@@ -16,9 +15,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from types import ModuleType
 from typing import Any
+
+import numpy as np
+
+from exposure_env.fusion import FUSIONS, resolve_fusion
 
 _log = logging.getLogger("exposure_env")
 _switch = threading.local()
@@ -95,6 +98,28 @@ def compiled(function: Callable[..., Any] | None = None, *, fastmath: bool | set
             return numba.njit(plain, nogil=True, fastmath=fastmath, error_model="numpy")
 
     return decorate if function is None else decorate(function)
+
+
+def rendering(fusion: str | Callable[..., Any]) -> Callable[..., Any]:
+    """A rendering of `fusion.FUSIONS`, given by name, itself or as `functools.partial`, compiled where possible.
+
+    That is for float32 NumPy arrays while kernels are enabled, both as it is at the moment of the call; the definition
+    computes all else. Any other callable is returned as it is.
+
+    Raises:
+        ValueError: If the name is not one of `FUSIONS`.
+    """
+    fusion = resolve_fusion(fusion)
+    options = fusion.keywords if isinstance(fusion, partial) and not fusion.args else None
+    definition = fusion if options is None else fusion.func
+    names = [name for name, known in FUSIONS.items() if known is definition]
+    return partial(_render, names[0], **(options or {})) if names else fusion
+
+
+def _render(name: str, photos: Any, labels: Any, evs: Any, count: Any = None, **options: Any) -> Any:
+    module = load("fusion") if isinstance(photos, np.ndarray) else None
+    fast = module is not None and module.takes(name, photos, labels, evs, count)
+    return (module.FUSIONS if fast else FUSIONS)[name](photos, labels, evs, count, **options)
 
 
 def num_threads() -> int:

@@ -12,13 +12,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace
 
-from exposure_env import rewards
+from exposure_env import kernels, rewards
 from exposure_env.episode import CHANNELS, EpisodeState, Planes, advance, is_done, local_image, start
-from exposure_env.fusion import resolve_fusion
 from exposure_env.image import Array, Space
-from exposure_env.photos import FolderPhotos, Photo, check_photo, thumbnail
-from exposure_env.samples import sample_photos
-from exposure_env.segmentation import SEGMENTERS, segment
+from exposure_env.kernels import rendering
+from exposure_env.photos import Photo, check_photo, thumbnail
+from exposure_env.scenes import PhotoScores, Scene, Scenes, resolve_photos
+from exposure_env.segmentation import SEGMENTERS
 
 
 @dataclass(frozen=True)
@@ -47,32 +47,6 @@ PRESETS = {
         relative=False, fusion="mertens", reward_image="local", space="encoded", planes="paper", max_ev=3.5
     ),
 }
-
-
-class Scene(NamedTuple):
-    """A photo made ready for an episode."""
-
-    index: int  # position in the data set, -1 for a photo from elsewhere
-    photo: Photo  # at thumbnail size
-    image: np.ndarray  # (size, size, 3) float32 thumbnail in [0, 1]
-    target: np.ndarray | None  # (size, size, 3) float32 thumbnail of the expert's version
-    labels: np.ndarray  # (size, size) int32
-
-
-def resolve_photos(photos: Sequence[Photo] | str | None) -> Sequence[Photo]:
-    """A data set from what a user may give: None or "sample" for the sample photos, a folder's path, or a sequence.
-
-    Raises:
-        ValueError: If there is no photo in it.
-    """
-    if photos is None or (isinstance(photos, str) and photos == "sample"):
-        return sample_photos("inputs")
-    photos = FolderPhotos(photos) if isinstance(photos, str) or hasattr(photos, "__fspath__") else photos
-    if not (hasattr(photos, "__len__") and hasattr(photos, "__getitem__")):
-        raise ValueError(f"photos must be a sequence of Photo or a folder's path, not {photos!r}")
-    if len(photos) == 0:
-        raise ValueError("photos is empty: an environment needs at least one photo")
-    return photos
 
 
 class Outcome(NamedTuple):
@@ -116,14 +90,15 @@ class ExposureTask:
         self.segmenter = segmenter
         self.reward_model = rewards.resolve_reward(reward_model)
         self.potential = None if self.config.shaping is None else rewards.resolve_reward(self.config.shaping)
-        self.fusion = resolve_fusion(self.config.fusion)
-        self._scenes: dict[int, Scene] = {}  # thumbnails and labels, made at a photo's first episode
+        self.fusion = rendering(self.config.fusion)
+        self._scenes = Scenes()
+        self._photo_scores = PhotoScores()
 
     # From photos to episodes
 
     def draw(self, rng: np.random.Generator) -> Scene:
         """A photo of the data set, chosen at random, with a fresh transform and order where these are set."""
-        return self.scene(int(rng.integers(len(self.photos))), rng)
+        return self.scenes([None], [rng])[0]
 
     def scene(self, photo: int | Photo | np.ndarray, rng: np.random.Generator) -> Scene:
         """The given photo made ready: an index into the data set, a `Photo`, or an image array.
@@ -132,35 +107,25 @@ class ExposureTask:
             ValueError: If the index is out of range, the image isn't a photo (see `photos.check_photo`), or its target
                 or EV map is of another size.
         """
-        config = self.config
-        if isinstance(photo, int | np.integer):
-            if not 0 <= photo < len(self.photos):
-                raise ValueError(f"photo {photo} is out of range: there are {len(self.photos)} photos, from 0")
-            index, fixed = int(photo), config.transform is None and config.order != "random"
-            if fixed and index in self._scenes:
-                return self._scenes[index]
-            photo = self.photos[index]
-            if not isinstance(photo, Photo):
-                raise ValueError(f"photos must hold Photo(name, image), and number {index} is a {type(photo).__name__}")
-        else:
-            index, fixed = -1, False
-            photo = photo if isinstance(photo, Photo) else Photo("photo", photo)
-        if config.transform is not None:
-            photo = config.transform(photo, rng)
-        image = self.thumbnail(photo.image, photo.name)
-        target = None if photo.target is None else self.thumbnail(photo.target, f"target of {photo.name}")
-        height_width = np.shape(photo.image)[:2]
-        for name, other in {"target": photo.target, "ev_map": photo.ev_map}.items():
-            if other is not None and np.shape(other)[:2] != height_width:
-                raise ValueError(f"{photo.name}: its {name} is {np.shape(other)[:2]} pixels, the image {height_width}")
-        labels = segment(image, self.segmenter, max_segments=config.max_segments, order=config.order, rng=rng,
-                         directory=config.labels_folder)
-        ev_map = None if photo.ev_map is None else thumbnail(photo.ev_map, config.size, config.thumbnail)
-        # Scenes are kept, so they must not hold the full-size photos: FiveK at 500 px would take 20 GB.
-        scene = Scene(index, Photo(photo.name, image, target, ev_map), image, target, labels)
-        if fixed:
-            self._scenes[index] = scene
-        return scene
+        return self.scenes([photo], [rng])[0]
+
+    def scenes(self, photos: Sequence[int | Photo | np.ndarray | None],
+               rngs: Sequence[np.random.Generator]) -> list[Scene]:
+        """As `scene` for each photo, drawn where it is None; those that are new are segmented at once, in parallel."""
+        return self._scenes.make(self, photos, rngs)
+
+    def prepare(self) -> int:
+        """Makes thumbnails and labels of the whole data set now, in parallel, and keeps them.
+
+        Otherwise a photo is made ready at its first episode. With `labels_folder`, labels are kept for later runs too.
+
+        Returns:
+            How many photos are ready: all of them, or 0 if a transform makes others of them in every episode.
+
+        Raises:
+            ValueError: As `scene` does.
+        """
+        return self._scenes.prepare(self)
 
     def thumbnail(self, image: np.ndarray, name: str = "photo") -> np.ndarray:
         """(size, size, 3) float32 in [0, 1]: what the agent sees of a photo of any size."""
@@ -178,6 +143,21 @@ class ExposureTask:
         images, labels = np.stack([scene.image for scene in scenes]), np.stack([scene.labels for scene in scenes])
         return start(images, labels, self.config.max_segments, np.stack(targets) if targets else None)
 
+    def restart(self, state: EpisodeState, rows: Sequence[int], scenes: Sequence[Scene]) -> None:
+        """Starts other episodes in some rows of a state of NumPy arrays, which are overwritten.
+
+        Raises:
+            ValueError: If they have targets where the others have none, or the reverse.
+        """
+        if any((scene.target is None) != (state.targets is None) for scene in scenes):
+            raise ValueError("some photos have a target and some have none: all must, or none")
+        for row, scene in zip(rows, scenes, strict=True):
+            state.photos[row], state.labels[row] = scene.image, scene.labels
+            state.num_segments[row] = scene.num_segments
+            if state.targets is not None:
+                state.targets[row] = scene.target
+        state.evs[rows], state.step[rows] = 0, 0
+
     # From actions to images and rewards
 
     def exposure(self, action: Array) -> Array:
@@ -190,6 +170,8 @@ class ExposureTask:
 
     def local(self, state: EpisodeState) -> Array:
         """The local image so far, (N, H, W, 3)."""
+        if isinstance(state.photos, np.ndarray) and (kernel := kernels.load("episode")) and kernel.takes(state):
+            return kernel.local(state, self.config.space)
         return local_image(state, self.config.space)
 
     def fused(self, state: EpisodeState) -> Array:
@@ -205,20 +187,41 @@ class ExposureTask:
             ValueError: If the model returns a wrong shape or a score that is not finite.
         """
         shown = self.shown(state, fused)
-        return sum(self._score(image, state, model or self.reward_model) for image in shown) / len(shown)
+        model = model or self.reward_model
+        return sum(rewards.score(model, image, state.photos, state.targets) for image in shown) / len(shown)
 
-    def finish(self, state: EpisodeState) -> "Outcome":
-        """What finished episodes came to, from one call of the reward model (two for `reward_image="both"`)."""
-        fused = self.fused(state)
-        shown, num = self.shown(state, fused), len(state.step)
-        if self.config.relative:  # the photos themselves are scored in the same call
-            twice = concatenate([state, state])
-            shown = [np.concatenate([image, state.photos]) for image in shown]
-        else:
-            twice = state
-        scores = [np.asarray(self._score(image, twice, self.reward_model), np.float64) for image in shown]
-        scores = sum(scores) / len(scores)
-        return Outcome(state, fused, scores[:num], scores[num:] if self.config.relative else np.zeros(num))
+    def finish(self, state: EpisodeState, scenes: Sequence[Scene] = ()) -> "Outcome":
+        """What finished episodes came to, from one call of the reward model (two for `reward_image="both"`).
+
+        Args:
+            state: N finished episodes.
+            scenes: Theirs, so that photos of the data set whose scores are remembered are not scored again.
+        """
+        kept = self.config.relative and self.config.transform is None and len(scenes) > 0
+        scores = self.photo_scores if kept else {}
+        known = [scores.get(scene.index, np.nan) for scene in scenes] if kept else [np.nan] * len(state.step)
+        known = np.array(known) if self.config.relative else np.zeros(len(state.step))
+        unknown, num, fused = np.flatnonzero(np.isnan(known)), len(state.step), self.fused(state)
+        shown, inputs, targets = self.shown(state, fused), state.photos, state.targets
+        if len(unknown):  # the photos themselves are scored in the same call
+            shown = [np.concatenate([image, inputs[unknown]]) for image in shown]
+            targets = None if targets is None else np.concatenate([targets, targets[unknown]])
+            inputs = np.concatenate([inputs, inputs[unknown]])
+        both = [np.asarray(rewards.score(self.reward_model, image, inputs, targets), np.float64) for image in shown]
+        mean = sum(both) / len(both)
+        known[unknown] = mean[num:]
+        if kept:
+            scores.update({scenes[i].index: float(known[i]) for i in unknown if scenes[i].index >= 0})
+        return Outcome(state, fused, mean[:num], known)
+
+    @property
+    def photo_scores(self) -> dict[int, float]:
+        """Remembered scores of untouched photos by index; see `scenes.PhotoScores`."""
+        return self._photo_scores.by(self.reward_model)
+
+    @photo_scores.setter
+    def photo_scores(self, scores: dict[int, float]) -> None:
+        self._photo_scores = PhotoScores(scores)
 
     def rewards(self, before: EpisodeState, after: EpisodeState, done: np.ndarray,
                 finished: "Outcome | None") -> np.ndarray:
@@ -243,9 +246,6 @@ class ExposureTask:
         which = self.config.reward_image
         images = [] if which == "local" else [self.fused(state) if fused is None else fused]
         return images if which == "fused" else [*images, self.local(state)]
-
-    def _score(self, image: Array, state: EpisodeState, model: Any) -> Array:
-        return rewards.score(model, image, state.photos, state.targets)
 
     @property
     def channels(self) -> int:

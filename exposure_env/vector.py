@@ -10,9 +10,9 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from exposure_env.env import checked_action, reset_info, step_info
-from exposure_env.episode import EpisodeState, is_done, observe
-from exposure_env.observations import ObsType, encode, observation_space
+from exposure_env.env import checked_action
+from exposure_env.episode import EpisodeState, is_done
+from exposure_env.observations import Canvas, ObsType, observation_space
 from exposure_env.photos import Photo
 from exposure_env.render import storyboard_panel
 from exposure_env.task import ExposureTask, Outcome, Scene, select
@@ -22,7 +22,8 @@ class ExposureVectorEnv(VectorEnv):
     """N independent `ExposureEnv`s in step, computed as one batch.
 
     Same spaces, rewards and infos as N single environments in a `SyncVectorEnv`; environment i of a reset with seed s
-    is the single environment with seed s + i.
+    is the single environment with seed s + i. What is returned is the caller's to keep and to change. Photos are made
+    ready at their first episodes, those of one reset in parallel; `task.prepare()` does it for all of them beforehand.
 
     Args:
         num_envs: N.
@@ -64,8 +65,8 @@ class ExposureVectorEnv(VectorEnv):
         self.finished: Outcome | None = None  # the episodes that the last step ended, and what they came to
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
         self._over = np.zeros(num_envs, bool)  # episodes that ended and have not been reset
-        self._images: np.ndarray | None = None  # (N, size, size, 3) as observed: local so far, or final
-        self._last: list[tuple[float | None, float | None]] = [(None, None)] * num_envs  # EV and reward, for rendering
+        self._canvas = Canvas(self.task, obs_type)
+        self._last = np.full((num_envs, 2), np.nan)  # EV and reward of the last step, to be drawn; NaN before the first
 
     def reset(self, *, seed: int | Sequence[int | None] | None = None,
               options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -92,8 +93,8 @@ class ExposureVectorEnv(VectorEnv):
             raise ValueError(f"reset_mask must be a boolean array of shape ({self.num_envs},), not all False: {mask!r}")
         if self.state is None and not mask.all():
             raise ValueError("the first reset must start all episodes: leave reset_mask out")
-        infos = self._begin(np.flatnonzero(mask), seed, wanted)
-        return self._observations(), self._batched(infos)
+        info = self._begin(np.flatnonzero(mask), seed, wanted)
+        return self._canvas.observe(self.state), info
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Gives the next segment of every photo its exposure.
@@ -115,25 +116,34 @@ class ExposureVectorEnv(VectorEnv):
         stale, before = self._over, self.state  # episodes that were over before this step only reset (NEXT_STEP)
         after = self.task.advance(before, evs)
         done = is_done(after) & ~stale
-        self.finished = self.task.finish(select(after, done)) if done.any() else None
+        ended = np.flatnonzero(done)
+        self._canvas.expose(before, after)
+        self.finished = None
+        if len(ended):
+            self.finished = self.task.finish(select(after, ended), [self.scenes[i] for i in ended])
+            self._canvas.show(after, self.finished.image, ended)
         rewards = np.where(stale, 0.0, self.task.rewards(before, after, done, self.finished))
-        infos = _step_infos(before, evs, done, self.finished)
+        self.state, self._over, self._last = after, done.copy(), np.stack([evs, rewards], axis=1, dtype=np.float64)
 
-        self.state, self._over, self._images = after, done.copy(), self.task.local(after)
-        self._last = [(float(ev), float(reward)) for ev, reward in zip(evs, rewards, strict=True)]
-        if self.finished is not None:
-            self._images[done] = self.finished.image
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and done.any():
-            ended = np.flatnonzero(done)
-            last = encode(observe(select(self.state, ended), self._images[ended], self.task.config.planes),
-                          self.obs_type)
-            restarted = self._begin(ended)
-            for k, i in enumerate(ended):
-                final_obs = {name: part[k] for name, part in last.items()} if self.obs_type == "dict" else last[k]
-                infos[i] = {"final_obs": final_obs, "final_info": infos[i], **restarted[i]}
-        elif self.autoreset_mode is AutoresetMode.NEXT_STEP and stale.any():
-            infos |= self._begin(np.flatnonzero(stale))
-        return self._observations(), rewards, done, np.zeros(self.num_envs, bool), self._batched(infos)
+        def told(which: np.ndarray, **more: Any) -> dict[str, Any]:
+            return _told(which, segment=before.step[which], ev=evs[which].astype(np.float64), **more)
+
+        same_step = self.autoreset_mode is AutoresetMode.SAME_STEP
+        info = told(~stale & ~done) if same_step else told(~stale)
+        if len(ended):
+            came_to = {"score": self.finished.score, "input_score": self.finished.input_score,
+                       "evs": self.finished.state.evs}
+            if not same_step:
+                info |= _told(done, **came_to)
+            else:
+                last, final_obs = self._canvas.observe(after, ended), np.full(self.num_envs, None)
+                for k, i in enumerate(ended):
+                    final_obs[i] = {key: part[k] for key, part in last.items()} if isinstance(last, dict) else last[k]
+                info |= {"final_obs": final_obs, "_final_obs": done.copy(), "final_info": told(done, **came_to),
+                         "_final_info": done.copy(), **self._begin(ended)}
+        if self.autoreset_mode is AutoresetMode.NEXT_STEP and stale.any():
+            info |= self._begin(np.flatnonzero(stale))
+        return self._canvas.observe(self.state), rewards, done, np.zeros(self.num_envs, bool), info
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """One storyboard panel per environment, each (rows, columns, 3) uint8."""
@@ -141,7 +151,7 @@ class ExposureVectorEnv(VectorEnv):
             return None
         fused, space = self.task.fused(self.state), self.task.config.space
         return tuple(
-            storyboard_panel(select(self.state, [i]), fused[i], *self._last[i], space=space)
+            storyboard_panel(select(self.state, [i]), fused[i], *_drawn(self._last[i]), space=space)
             for i in range(self.num_envs)
         )
 
@@ -159,8 +169,10 @@ class ExposureVectorEnv(VectorEnv):
         columns = {name: None if array is None else array.copy() for name, array in self.state._asdict().items()}
         scenes = [{"index": scene.index, "name": scene.photo.name, "ev_map": scene.photo.ev_map}
                   for scene in self.scenes]
-        return {"episodes": columns, "scenes": scenes, "images": self._images.copy(), "over": self._over.copy(),
-                "last": [list(step) for step in self._last],
+        scored = self.task.photo_scores
+        return {"episodes": columns, "scenes": scenes, "images": self._canvas.images.copy(), "over": self._over.copy(),
+                "last": [_drawn(last) for last in self._last],
+                "scored": np.array([*scored], int), "scores": np.array([*scored.values()]),
                 "rngs": [json.dumps(rng.bit_generator.state) for rng in self._rngs]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -174,13 +186,14 @@ class ExposureVectorEnv(VectorEnv):
         """
         try:
             columns = {name: None if array is None else np.array(array) for name, array in state["episodes"].items()}
-            episodes, last = EpisodeState(**columns), [tuple(step) for step in state["last"]]
+            episodes, last = EpisodeState(**columns), np.array(state["last"], float)
             scenes = [_scene(episodes, i, **told) for i, told in enumerate(state["scenes"])]
             images, over, rngs = np.array(state["images"]), np.array(state["over"]), []
+            scores = dict(zip(state["scored"].tolist(), state["scores"].tolist(), strict=True))
             for text in state["rngs"]:
                 rngs.append(seeding.np_random(0)[0])
                 rngs[-1].bit_generator.state = json.loads(text)
-        except (KeyError, TypeError, IndexError) as error:
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
             raise ValueError(f"this is not the state of an ExposureVectorEnv: {error!r}") from error
         config = self.task.config
         given, own = (*episodes.photos.shape[:2], *episodes.evs.shape), (self.num_envs, config.size, self.num_envs,
@@ -189,52 +202,53 @@ class ExposureVectorEnv(VectorEnv):
             raise ValueError("episodes, side and room for exposures must be as in this environment, "
                              f"{(own[0], own[1], own[3])}, not {(given[0], given[1], given[3])}")
         self.state, self.scenes, self.finished = episodes, scenes, None
-        self._images, self._over, self._last, self._rngs = images, over, last, rngs
+        self._over, self._last, self._rngs, self.task.photo_scores = over, last, rngs, scores
+        self._canvas.begin(episodes)
+        self._canvas.show(episodes, images, np.arange(self.num_envs))
 
-    def _begin(self, indices: np.ndarray, seeds: Sequence[int | None] | None = None,
-               photos: Sequence[Any] | None = None) -> dict[int, dict[str, Any]]:
-        """Starts the episodes of these environments; what each reset tells, by environment."""
-        for i in indices:
+    def _begin(self, rows: np.ndarray, seeds: Sequence[int | None] | None = None,
+               photos: Sequence[Any] | None = None) -> dict[str, Any]:
+        """Starts the episodes of these environments; what the resets tell."""
+        for i in rows:
             if self._rngs[i] is None or (seeds is not None and seeds[i] is not None):
                 self._rngs[i] = seeding.np_random(None if seeds is None else seeds[i])[0]
-            given = None if photos is None else photos[i]
-            rng = self._rngs[i]
-            self.scenes[i] = self.task.draw(rng) if given is None else self.task.scene(given, rng)
-            self._last[i] = (None, None)
-        fresh = self.task.start([self.scenes[i] for i in indices])
-        if len(indices) == self.num_envs:
-            self.state, self._images = fresh, fresh.photos.copy()
-        elif (fresh.targets is None) != (self.state.targets is None):
-            raise ValueError("some photos have a target and some have none: all must, or none")
+        scenes = self.task.scenes([None if photos is None else photos[i] for i in rows], [self._rngs[i] for i in rows])
+        everything = len(rows) == self.num_envs
+        if everything and (self.state is None or (scenes[0].target is None) != (self.state.targets is None)):
+            self.state = self.task.start(scenes)
         else:
-            for ours, new in zip(self.state, fresh, strict=True):
-                if ours is not None:
-                    ours[indices] = new
-            self._images[indices] = fresh.photos
-        self._over[indices] = False
-        return {i: reset_info(self.scenes[i]) for i in indices}
-
-    def _observations(self) -> Any:
-        return encode(observe(self.state, self._images, self.task.config.planes), self.obs_type)
-
-    def _batched(self, infos: dict[int, dict[str, Any]]) -> dict[str, Any]:
-        """Infos in Gymnasium's form for vector environments: arrays, and a mask for each key."""
-        batched: dict[str, Any] = {}
-        for i, info in infos.items():
-            batched = self._add_info(batched, info, i)
-        return batched
+            self.task.restart(self.state, rows, scenes)
+        for i, scene in zip(rows, scenes, strict=True):
+            self.scenes[i] = scene
+        self._canvas.begin(self.state, rows)
+        self._over[rows], self._last[rows] = False, np.nan
+        mask = np.zeros(self.num_envs, bool)
+        mask[rows] = True
+        return _told(mask, photo=[scene.index for scene in scenes],
+                     num_segments=[scene.num_segments for scene in scenes])
 
 
-def _step_infos(before: EpisodeState, evs: np.ndarray, done: np.ndarray, finished: Outcome | None) -> dict[int, dict]:
-    """What a step tells of each episode that was not over before it."""
-    infos = {i: step_info(before, evs, i) for i in np.flatnonzero(~is_done(before))}
-    for k, i in enumerate(np.flatnonzero(done)):
-        infos[i] |= finished.info(k)
-    return infos
+def _told(mask: np.ndarray, **columns: Any) -> dict[str, Any]:
+    """Infos in Gymnasium's form for vector environments: (N, ...) arrays, and a mask for each.
+
+    Args:
+        mask: (N,) booleans, of which environments something is told; nothing at all if of none.
+        **columns: What is told, of these environments only.
+    """
+    info: dict[str, Any] = {}
+    for name, column in columns.items() if mask.any() else ():
+        column = np.asarray(column)
+        info[name], info[f"_{name}"] = np.zeros((len(mask), *column.shape[1:]), column.dtype), mask.copy()
+        info[name][mask] = column
+    return info
+
+
+def _drawn(last: np.ndarray) -> list[float | None]:
+    return [None if np.isnan(number) else float(number) for number in last]
 
 
 def _scene(state: EpisodeState, i: int, index: int, name: str, ev_map: Any) -> Scene:
     """The scene of episode i: an episode begins with all that it shows."""
     image, target = state.photos[i].copy(), None if state.targets is None else state.targets[i].copy()
     photo = Photo(name, image, target, None if ev_map is None else np.array(ev_map))
-    return Scene(index, photo, image, target, state.labels[i].copy())
+    return Scene(index, photo, image, target, state.labels[i].copy(), int(state.num_segments[i]))
