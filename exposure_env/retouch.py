@@ -10,21 +10,22 @@ import json
 import math
 import os
 from dataclasses import dataclass, field, fields
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from exposure_env.full_size import GuidedPlanes, as_floats, blend_detail, expose_locally, resized
+from exposure_env.full_size import TILE, GuidedPlanes, blend_detail, checked_pixels, expose_locally, shrunk
 from exposure_env.fusion import FUSIONS, mertens_weights, segment_masks
 from exposure_env.image import Space, clip, expose
+from exposure_env.kernels import enabled
 from exposure_env.photos import content_box
 
 Thumbnail = Literal["squeeze", "letterbox"]
 
 FORMAT = "exposure retouch plan, version 1"
-BYTES_PER_PIXEL = 48  # of memory at the peak of a full-size retouch; 44 measured at 12 megapixels
+BYTES_PER_PIXEL = 24  # of memory at the peak of a full-size retouch; 17 to 21 measured at 50 megapixels
+MORE_IN_DEFINITION = 36  # bytes per pixel without compiled fast paths; 57 measured in all at 12 megapixels
 MAX_EV = 32.0  # stops; far beyond any photo, and far from overflow
 
 
@@ -167,7 +168,7 @@ def _check_options(fusion: str, options: dict[str, Any]) -> None:
             raise ValueError(f"fusion_options: {name} must be like its default, {default!r}, not {value!r}")
 
 
-def apply_plan(plan: RetouchPlan, pixels: np.ndarray, *, feather: float = 1.0) -> np.ndarray:
+def apply_plan(plan: RetouchPlan, pixels: np.ndarray, *, feather: float = 1.0, tile: int = TILE) -> np.ndarray:
     """The photo retouched by the plan at full size.
 
     Seen through the thumbnail it is the plan's own rendering of the thumbnail, up to about one level of 255 on average.
@@ -177,6 +178,7 @@ def apply_plan(plan: RetouchPlan, pixels: np.ndarray, *, feather: float = 1.0) -
         pixels: (H, W, 3) uint8 or uint16, sRGB-encoded.
         feather: How far the borders of the segments are softened and drawn to edges of the photo [pixels of the
             thumbnail]; 0 for borders that ignore the photo.
+        tile: Width of the strips of the compiled fast path [pixels], a multiple of 4; does not change the result.
 
     Returns:
         (H, W, 3) of the same dtype; the pixels exactly where all EVs are 0.
@@ -185,14 +187,11 @@ def apply_plan(plan: RetouchPlan, pixels: np.ndarray, *, feather: float = 1.0) -
         ValueError: If the pixels are of another dtype or shape or more than this machine's memory can hold, or
             `feather` is negative or not finite.
     """
-    pixels = np.asarray(pixels)
-    if pixels.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"pixels must be uint8 or uint16, not {pixels.dtype}")
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
-        raise ValueError(f"pixels must be (height, width, 3) and not empty, not {pixels.shape}")
+    pixels = checked_pixels(pixels)
     if not 0 <= feather < math.inf:
         raise ValueError(f"feather must be a finite number of thumbnail pixels from 0, not {feather!r}")
-    needed, memory = BYTES_PER_PIXEL * pixels.shape[0] * pixels.shape[1], _memory()
+    needed = (BYTES_PER_PIXEL + (0 if enabled() else MORE_IN_DEFINITION)) * pixels.shape[0] * pixels.shape[1]
+    memory = _memory()
     if needed > memory:
         raise ValueError(f"a photo of {pixels.shape[1]}x{pixels.shape[0]} pixels needs about {needed / 1e9:.1f} GB to "
                          f"be retouched at once, and this machine has {memory / 1e9:.1f} GB: make it smaller")
@@ -202,10 +201,10 @@ def apply_plan(plan: RetouchPlan, pixels: np.ndarray, *, feather: float = 1.0) -
     evs, weights = _exposures_and_weights(plan, thumbnail)
     weights = weights[:, *box]
     if plan.fusion == "local":
-        return expose_locally(pixels, evs, GuidedPlanes(weights, pixels, feather, passes=2), plan.space)
-    exposures = [partial(_exposed, plan, float(ev)) for ev in evs]
+        return expose_locally(pixels, evs, GuidedPlanes(weights, pixels, feather, passes=2), plan.space, tile)
     guided = GuidedPlanes(weights, pixels, feather)
-    return blend_detail(pixels, exposures, guided, thumbnail[box], plan.render(thumbnail)[box])
+    rendered, clip_input = plan.render(thumbnail), plan.options["clip_input"]
+    return blend_detail(pixels, evs, guided, thumbnail[box], rendered[box], plan.space, clip_input, tile)
 
 
 def _memory() -> float:
@@ -221,10 +220,10 @@ def _thumbnail(plan: RetouchPlan, pixels: np.ndarray) -> tuple[np.ndarray, tuple
     top, left, height, width = 0, 0, *plan.labels.shape
     if plan.thumbnail == "letterbox":
         top, left, height, width = content_box(*pixels.shape[:2], len(plan.labels), "letterbox")
-    planes = [resized(as_floats(pixels[..., c]), height, width) for c in range(3)]
+    photo = shrunk(pixels, height, width)
     margins = (top, plan.labels.shape[0] - top - height), (left, plan.labels.shape[1] - left - width), (0, 0)
     box = slice(top, top + height), slice(left, left + width)
-    return clip(np.pad(np.stack(planes, axis=-1), margins, mode="edge")), box
+    return clip(np.pad(photo, margins, mode="edge")), box
 
 
 def _exposures_and_weights(plan: RetouchPlan, thumbnail: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -238,12 +237,9 @@ def _exposures_and_weights(plan: RetouchPlan, thumbnail: np.ndarray) -> tuple[np
         weights = np.ones_like(weights)
     if options["include_input"]:
         evs, weights = np.append(np.float32(0), evs), np.concatenate([np.ones_like(weights[:1]), weights])
-    exposed = _exposed(plan, evs[:, None, None], np.moveaxis(thumbnail, -1, 0))
+    exposed = expose(np.moveaxis(thumbnail, -1, 0), evs[:, None, None], plan.space)
+    exposed = clip(exposed) if options["clip_input"] else exposed
     exponents = {name: options[name] for name in ("contrast", "saturation", "exposedness")}
     weights = weights * (mertens_weights(exposed[None], **exponents)[0] + options["epsilon"])
     return evs, weights / weights.sum(axis=0)
 
-
-def _exposed(plan: RetouchPlan, ev: np.ndarray | float, values: np.ndarray) -> np.ndarray:
-    exposed = expose(values, ev, plan.space)
-    return clip(exposed) if plan.options["clip_input"] else exposed

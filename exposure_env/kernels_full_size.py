@@ -1,0 +1,171 @@
+"""Fast paths of `full_size`: the photo cut into strips, which `kernels_strips` blends, and the coarse levels.
+
+The finest two levels of the pyramid are finished strip by strip into one image of 16-bit fixed-point numbers; for a
+photo of 16 bits that is the memory of the result. Of every exposure only a quarter of the width and height is kept, 16
+bits a number. The coarser levels are blended from these by OpenCV, and a second pass adds them.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from exposure_env import kernels_strips as strips
+from exposure_env.full_size import add_bands, collapsed, gaussians
+from exposure_env.image import LINEAR_KNEE, Space, srgb_to_linear
+from exposure_env.kernels import ranges, spread
+from exposure_env.kernels_finish import finish_rows
+
+HIGHEST = 16.0  # of an exposed value; more, unclipped, would leave too few steps to the fixed-point numbers
+HEADROOM = 1.25  # the largest detail: enlarged, the coarse levels overshoot, so it has to make up for more than 1
+ASPECT = 4  # of strips: long ones, since they overlap at their ends
+AROUND = 16  # pixels around a strip that it may need
+
+
+def exposure_fusion(
+    pixels: np.ndarray, evs: Sequence[float], options: tuple[float, ...], space: Space, clip_input: bool, levels: int,
+    tile: int
+) -> np.ndarray:  # fmt: skip
+    """See `full_size.exposure_fusion`; `options` are the three exponents and epsilon."""
+    none = np.empty((0, 2, 1, 1), np.float32), np.empty((0, 3, 1, 1), np.float32), np.empty((3, 0, 0), np.float32)
+    return _blended(pixels, evs, options, *none, space, clip_input, levels, tile)
+
+
+def blend_detail(
+    pixels: np.ndarray, evs: Sequence[float], fits: np.ndarray, exposed: Sequence[np.ndarray], rendered: np.ndarray,
+    space: Space, clip_input: bool, levels: int, tile: int
+) -> np.ndarray:  # fmt: skip
+    """See `full_size.blend_detail`; `exposed` are the exposed thumbnails."""
+    smalls = np.stack([_planar(small, pixels.shape) for small in exposed])
+    options = (0.0, 0.0, 0.0, 0.0)
+    small = _planar(rendered, pixels.shape)
+    return _blended(pixels, evs, options, fits, smalls, small, space, clip_input, levels, tile)
+
+
+def expose_locally(
+    pixels: np.ndarray, evs: Sequence[float], fits: np.ndarray, space: Space, tile: int
+) -> np.ndarray:
+    """See `full_size.expose_locally`."""
+    tables, result = _tables(pixels.dtype, space), np.empty(pixels.shape, pixels.dtype)
+    evs, linear = np.asarray(evs, np.float32), space == "linear"
+
+    def work(group: list[strips.Strip]) -> None:
+        room = None
+        for strip in group:
+            room = room if room and room.line.size == _line(strip) else strips.room(strip.width, len(evs))
+            part, corner = _part(pixels, strip)
+            inside = result[strip.top : strip.top + strip.height, strip.left : strip.left + strip.width]
+            out = np.empty(inside.shape, np.uint16)
+            strips.local_strip(part, corner, tables, strip, room, evs, linear, fits, out)
+            inside[:] = out
+
+    spread(work, _groups(pixels.shape, tile))
+    return result
+
+
+def _blended(
+    pixels: np.ndarray, evs: Sequence[float], options: tuple[float, ...], fits: np.ndarray, smalls: np.ndarray,
+    rendered: np.ndarray, space: Space, clip_input: bool, levels: int, tile: int
+) -> np.ndarray:  # fmt: skip
+    count, depth = len(evs), min(levels, 2)
+    tables = _tables(pixels.dtype, space)[: 3 if len(fits) else 2]  # only guided weights look at encoded values
+    gains, highest = _gains(tables, evs, space, clip_input)
+    options = tuple(np.float32(option) for option in options)
+    step = np.float32(HEADROOM * highest / strips.SHORT)
+    height, width = ((side + 3) // 4 if depth == 2 else 0 for side in pixels.shape[:2])
+    images = np.empty((count, 3, height, width), np.int16)
+    weights = np.empty((count, height, width), np.uint16)
+    wide = pixels.dtype == np.uint16
+    result = np.empty(pixels.shape, np.uint16) if wide else None
+    detail = result.view(np.int16) if wide else np.empty(pixels.shape, np.int16)
+
+    def work(group: list[strips.Strip]) -> None:
+        room = None
+        for strip in group:
+            room = room if room and room.line.size == _line(strip) else strips.room(strip.width, count)
+            part, corner = _part(pixels, strip)
+            strips.blend_strip(part, corner, tables, strip, room, gains, options, fits, smalls, depth, step, images,
+                               weights, detail)  # fmt: skip
+
+    spread(work, _groups(pixels.shape, tile))
+    coarse = _coarse(images, weights, step, levels - 2) if depth == 2 else np.empty((3, 0, 0), np.float32)
+    images = weights = None  # their memory can hold the result
+    result = np.empty(pixels.shape, pixels.dtype) if result is None else result
+    spread(lambda rows: finish_rows(detail, step, coarse, rendered, (rows.start, rows.stop), result),
+           ranges(len(pixels), 16))  # fmt: skip
+    return result
+
+
+def _coarse(images: np.ndarray, weights: np.ndarray, step: np.float32, levels: int) -> np.ndarray:
+    """The blend from a quarter of the resolution on, (3, h, w) float32."""
+    inverse = 1 / weights.sum(axis=0, dtype=np.float32)  # rounded weights add up to nearly, not exactly, 1
+    coarser = spread(lambda weight: gaussians(weight * inverse, levels)[1:], weights)
+
+    def bands(channel: int, part: slice) -> list[np.ndarray]:
+        sums: list[np.ndarray] = []
+        for image, weight, halved in zip(images[part, channel], weights[part], coarser[part], strict=True):
+            add_bands(image * step, [weight * inverse, *halved], sums)
+        return sums
+
+    middle = (len(images) + 1) // 2  # always the same two sums, on however many threads
+    planes = []
+    for channel in range(3):
+        sums, more = spread(lambda part, c=channel: bands(c, part), [slice(middle), slice(middle, None)])
+        for band, second in zip(sums, more, strict=False):  # a single exposure has no second sum
+            band += second
+        del more
+        planes.append(collapsed(sums))
+    return np.stack(planes)
+
+
+def _tables(dtype: np.dtype, space: Space) -> np.ndarray:
+    """(3, values) float32: light ** (1 / 2.4), light and encoded value of every pixel value; see `Room.light`."""
+    encoded = np.linspace(0, 1, np.iinfo(dtype).max + 1)
+    light = srgb_to_linear(encoded) if space == "linear" else encoded
+    return np.stack([light ** (1 / 2.4) if space == "linear" else encoded, light, encoded]).astype(np.float32)
+
+
+def _gains(tables: np.ndarray, evs: Sequence[float], space: Space, clip_input: bool) -> tuple[np.ndarray, float]:
+    """What `kernels_strips` takes an exposure for, (T, 5) float32, and the largest value that any of them gives."""
+    gain = 2.0 ** np.asarray(evs, np.float64)
+    rows = np.zeros((len(gain), 5))
+    if space == "linear":
+        rows[:, :4] = np.stack([12.92 * gain, LINEAR_KNEE / gain, 1.055 * gain ** (1 / 2.4), 0.055 + 0 * gain], axis=1)
+    else:
+        rows[:, 1], rows[:, 2] = -1, gain
+    largest = rows[:, 2] - rows[:, 3]
+    rows[:, 4] = 1 if clip_input else np.inf
+    return rows.astype(np.float32), 1.0 if clip_input else max(1.0, float(largest.max()))
+
+
+def _planar(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(3, h, w) of an image (h, w, 3), no larger than the photo; enlarging it is left to the strips."""
+    size = min(shape[1], image.shape[1]), min(shape[0], image.shape[0])
+    shrunk = cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(np.moveaxis(shrunk, -1, 0))
+
+
+def _groups(shape: tuple[int, ...], tile: int) -> list[list[strips.Strip]]:
+    """Strips of `tile` columns, a few to a thread at a time."""
+    if tile < 4 or tile % 4:
+        raise ValueError(f"tile must be a positive multiple of 4, not {tile!r}")
+    height, width = shape[:2]
+    tall = ASPECT * tile
+    found = [
+        strips.Strip(top, left, *((min(most, rest) + 3) // 4 * 4 for most, rest in sides), height, width)
+        for left in range(0, width, tile)
+        for top in range(0, height, tall)
+        for sides in [((tall, height - top), (tile, width - left))]
+    ]
+    return [found[start : start + 2] for start in range(0, len(found), 2)]
+
+
+def _line(strip: strips.Strip) -> int:
+    return 4 * (strip.width + 2 * strips.MARGIN)
+
+
+def _part(pixels: np.ndarray, strip: strips.Strip) -> tuple[np.ndarray, tuple[int, int]]:
+    """The strip's pixels as uint16 and what is around them, and the first one's row and column."""
+    top, left = max(0, strip.top - AROUND), max(0, strip.left - AROUND)
+    rows = slice(top, strip.top + strip.height + AROUND)
+    return pixels[rows, left : strip.left + strip.width + AROUND].astype(np.uint16, order="C"), (top, left)
