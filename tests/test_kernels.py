@@ -1,0 +1,167 @@
+"""The switch, the compiler's message, and the threads."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exposure_env import kernels
+from exposure_env.fusion import mask_pyramid, mertens
+
+ROOT = Path(__file__).parents[1]
+numba = pytest.mark.skipif(not kernels.available(), reason="numba is not installed")
+
+EPISODE = """
+import numpy as np
+import exposure_env
+from exposure_env import kernels
+env = exposure_env.ExposureEnv(photos=exposure_env.sample_photos("inputs", 2))
+observation, _ = env.reset(seed=0, options={"photo": 0})
+total, terminated = 0.0, False
+while not terminated:
+    observation, reward, terminated, _, _ = env.step(np.array([0.2], np.float32))
+    total += reward
+print(kernels.enabled(), int(observation.astype(int).sum()), round(total, 3))
+"""
+MSE = """
+import numpy as np
+from exposure_env.rewards import resolve_reward
+images = np.zeros((2, 8, 8, 3), np.float32)
+print(resolve_reward("mse")(images, targets=images + np.float32(0.5)))
+"""
+
+
+def run(program, **environment):
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=200,
+                          env=os.environ | environment)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@numba
+class TestSwitch:
+    def test_off_inside_the_block_and_on_again_after_it_whatever_happens(self):
+        assert kernels.enabled() and kernels.load("fusion").__name__ == "exposure_env.kernels_fusion"
+        with kernels.disabled():
+            assert not kernels.enabled() and kernels.load("fusion") is None
+            with kernels.disabled():
+                pass
+            assert not kernels.enabled()
+        with pytest.raises(KeyError), kernels.disabled():
+            raise KeyError
+        assert kernels.enabled()
+
+    def test_other_threads_go_on_but_those_that_work_for_this_one(self):
+        seen = []
+        with kernels.disabled():
+            thread = threading.Thread(target=lambda: seen.append(kernels.enabled()))
+            thread.start()
+            thread.join()
+            assert kernels.spread(lambda _: kernels.enabled(), range(4)) == [False] * 4
+        assert seen == [True]
+        assert kernels.spread(lambda _: kernels.enabled(), range(4)) == [True] * 4
+
+    def test_the_same_episode_with_kernels_without_them_and_without_numba(self):
+        plain = run(EPISODE, EXPOSURE_KERNELS="0").stdout.split()
+        absent = run("import sys\nsys.modules['numba'] = None\n" + EPISODE).stdout.split()
+        fast = run(EPISODE, EXPOSURE_KERNELS="1").stdout.split()
+        assert plain[0] == absent[0] == "False" and fast[0] == "True"
+        assert plain[1:] == absent[1:]
+        assert float(fast[2]) == pytest.approx(float(plain[2]), abs=2e-3)
+        assert abs(int(fast[1]) - int(plain[1])) <= 20  # 8-bit values on the edge may round the other way
+
+    def test_a_rendering_is_compiled_for_float32_arrays_alone(self):
+        photos = np.random.default_rng(0).random((2, 16, 16, 3)).astype(np.float32)
+        labels, evs = np.zeros((2, 16, 16), np.int32), np.ones((2, 1), np.float32)
+        for given in ("mertens", mertens, partial(mertens, epsilon=1e-3)):
+            fast, options = kernels.rendering(given), {"epsilon": 1e-3} if isinstance(given, partial) else {}
+            expected = mertens(photos, labels, evs, **options)
+            np.testing.assert_allclose(fast(photos, labels, evs), expected, atol=1e-4)
+            assert (fast(photos, labels, evs) != expected).any()  # the last bits tell who computed it
+            with kernels.disabled():
+                np.testing.assert_array_equal(fast(photos, labels, evs), expected)
+            double = photos.astype(np.float64), labels, evs.astype(np.float64)
+            np.testing.assert_array_equal(fast(*double), mertens(*double, **options))
+
+        def own(photos, labels, evs, count=None, *, space="linear"):
+            return photos
+
+        assert kernels.rendering(own) is own
+        positional = partial(mask_pyramid, photos)
+        assert kernels.rendering(positional) is positional
+        with pytest.raises(ValueError, match="fusion must be one of .*'mertens2'"):
+            kernels.rendering("mertens2")
+
+
+@numba
+class TestCompiler:
+    def test_says_once_that_it_compiles_and_never_again(self, tmp_path):
+        first, second = (run(MSE, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
+        assert first.stderr.count("compiling the fast paths of exposure_env") == 1 and second.stderr == ""
+        assert first.stdout == second.stdout == "[-0.25 -0.25]\n"
+        assert any(tmp_path.rglob("*.nbi"))
+
+    def test_works_where_nothing_can_be_kept_on_disk(self):
+        places = "from numba.core.caching import CompileResultCacheImpl as Cache\nCache._locator_classes = []\n"
+        done = run(places + MSE)
+        assert done.stdout == "[-0.25 -0.25]\n" and "compiling" in done.stderr
+
+    def test_importing_the_package_loads_no_numba(self):
+        assert run("import sys, exposure_env\nprint('numba' in sys.modules)").stdout == "False\n"
+
+
+class TestThreads:
+    def test_results_keep_the_order_of_the_items(self, monkeypatch):
+        monkeypatch.setenv("EXPOSURE_THREADS", "3")
+        assert kernels.num_threads() == 3
+        names = kernels.spread(lambda i: (i, threading.current_thread().name), range(50))
+        assert [i for i, _ in names] == list(range(50)) and all(name.startswith("exposure") for _, name in names)
+
+    def test_one_thread_is_the_caller_s(self, monkeypatch):
+        monkeypatch.setenv("EXPOSURE_THREADS", "1")
+        assert set(kernels.spread(lambda _: threading.current_thread(), range(5))) == {threading.current_thread()}
+
+    def test_a_call_within_a_call_does_not_wait_for_itself(self, monkeypatch):
+        monkeypatch.setenv("EXPOSURE_THREADS", "2")
+        inner = kernels.spread(lambda i: kernels.spread(lambda j: i * j, range(3)), range(8))
+        assert inner == [[i * j for j in range(3)] for i in range(8)]
+
+    def test_errors_come_through(self, monkeypatch):
+        monkeypatch.setenv("EXPOSURE_THREADS", "2")
+        with pytest.raises(ZeroDivisionError):
+            kernels.spread(lambda i: 1 / i, [1, 0, 2])
+
+    @pytest.mark.parametrize("wrong", ["0", "-1", "two", ""])
+    def test_a_wrong_number_is_named(self, wrong, monkeypatch):
+        monkeypatch.setenv("EXPOSURE_THREADS", wrong)
+        with pytest.raises(ValueError, match=f"EXPOSURE_THREADS must be a positive integer, not {wrong!r}"):
+            kernels.num_threads()
+
+    @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system doesn't fork")
+    def test_a_forked_process_has_threads_of_its_own(self):
+        program = """
+import os
+os.environ["EXPOSURE_THREADS"] = "2"
+from exposure_env import kernels
+work = lambda: kernels.spread(lambda i: i * i, range(4))
+assert work() == [0, 1, 4, 9]
+child = os.fork()
+if child == 0:
+    os._exit(0 if work() == [0, 1, 4, 9] else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), work())
+"""
+        assert run(program).stdout == "0 [0, 1, 4, 9]\n"
+
+    @pytest.mark.parametrize(("count", "least", "sizes"), [(10, 1, [3, 3, 4]), (2, 1, [1, 1]), (0, 1, [0]), (7, 4, [7]),
+                                                           (8, 4, [4, 4])])  # fmt: skip
+    def test_ranges_are_even_and_cover_everything(self, count, least, sizes, monkeypatch):
+        monkeypatch.setenv("EXPOSURE_THREADS", "3")
+        pieces = kernels.ranges(count, least)
+        assert [piece.stop - piece.start for piece in pieces] == sizes
+        assert [i for piece in pieces for i in range(count)[piece]] == list(range(count))
