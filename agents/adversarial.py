@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from array_api_compat import array_namespace, device
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.discriminator import DiscriminatorTrainer
 from exposure_env.episode import EpisodeState, is_done
+from exposure_env.image import Array
 from exposure_env.photos import Misexpose, Photo, check_photo, misexpose, thumbnail
 from exposure_env.task import ExposureTask, select
 
@@ -108,9 +110,9 @@ class AdversarialReward(BaseCallback):
         self.num_pooled = min(round(pooled * batch_size), batch_size - self.num_misexposed)  # both may round up
         self.num_unfinished = min(round(unfinished * batch_size), batch_size - self.num_misexposed - self.num_pooled)
         self.pool_size, self.rng = pool_size, np.random.default_rng(seed)
-        self.fresh: list[np.ndarray] = []
-        self.unfinished: list[np.ndarray] = []
-        self.pool: np.ndarray | None = None
+        self.fresh: list[Array] = []  # these three are tensors where episodes are played on a device
+        self.unfinished: list[Array] = []
+        self.pool: Array | None = None
         self.rollouts = 0
 
     def _on_step(self) -> bool:
@@ -118,11 +120,11 @@ class AdversarialReward(BaseCallback):
         if env.finished is not None:
             self.fresh += env.task.shown(env.finished.state, env.finished.image)
         if self.num_unfinished:
-            self.unfinished += self._shown_unfinished(env.task, env.envs.state)
+            self.unfinished += self._shown_unfinished(env.task, env.state)
         return True
 
-    def _shown_unfinished(self, task: ExposureTask, state: EpisodeState) -> list[np.ndarray]:
-        begun = np.flatnonzero((state.step > 0) & ~is_done(state))
+    def _shown_unfinished(self, task: ExposureTask, state: EpisodeState) -> list[Array]:
+        begun = np.flatnonzero(on_host((state.step > 0) & ~is_done(state)))
         if len(begun) == 0:
             return []
         some = self.rng.permutation(begun)[: self.num_unfinished]  # blends cost time: as many as one batch takes
@@ -131,11 +133,12 @@ class AdversarialReward(BaseCallback):
     def _on_rollout_end(self) -> None:
         if not self.fresh:  # a short rollout of another agent, in which no episode ended
             return
-        fresh, unfinished = np.concatenate(self.fresh), np.concatenate([self.fresh[0][:0], *self.unfinished])
+        xp = array_namespace(self.fresh[0])
+        fresh, unfinished = xp.concat(self.fresh), xp.concat([self.fresh[0][:0], *self.unfinished])
         self.fresh.clear()
         self.unfinished.clear()
-        earlier = fresh[:0] if self.pool is None else self.pool
-        self.pool = np.concatenate([earlier, fresh])[-self.pool_size :]
+        earlier = fresh[:0] if self.pool is None else alike(self.pool, fresh)
+        self.pool = xp.concat([earlier, fresh])[-self.pool_size :]
         self.trainer.progress(max(self.model._current_progress_remaining, 0.0))  # SB3's last rollout goes beyond
         for _ in range(self.n_critic if self.rollouts else max(self.warm_up, self.n_critic)):
             metrics = self.trainer.update(self.experts.batch(self.batch_size), self._fakes(fresh, unfinished))
@@ -143,13 +146,14 @@ class AdversarialReward(BaseCallback):
         for name, value in metrics.items():
             self.logger.record(f"discriminator/{name}", value)
 
-    def _fakes(self, fresh: np.ndarray, unfinished: Sequence[np.ndarray] | np.ndarray = ()) -> np.ndarray:
+    def _fakes(self, fresh: Array, unfinished: Sequence[Array] | Array = ()) -> Array:
         num_unfinished = self.num_unfinished if len(unfinished) else 0  # none where all photos are of one segment
         num_fresh = self.batch_size - self.num_pooled - self.num_misexposed - num_unfinished
         sources = [(fresh, num_fresh), (self.pool, self.num_pooled)]
         sources += [(unfinished, num_unfinished)] if num_unfinished else []
-        own = np.concatenate([source[self.rng.integers(len(source), size=num)] for source, num in sources])
-        return np.concatenate([mirrored(own, self.rng), self.experts.misexposed(self.num_misexposed)])
+        xp = array_namespace(fresh)
+        own = xp.concat([source[self.rng.integers(len(source), size=num)] for source, num in sources])
+        return xp.concat([mirrored(own, self.rng), alike(self.experts.misexposed(self.num_misexposed), own)])
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of all that the rest of the game depends on, but for the settings, the photos and the agent.
@@ -157,9 +161,9 @@ class AdversarialReward(BaseCallback):
         Tensors, numbers and strings: `torch.save` writes it, and `torch.load` reads it with `weights_only=True`.
         """
         return {
-            "pool": None if self.pool is None else torch.tensor(self.pool),
-            "fresh": [torch.tensor(images) for images in self.fresh],
-            "unfinished": [torch.tensor(images) for images in self.unfinished],
+            "pool": None if self.pool is None else torch.tensor(on_host(self.pool)),
+            "fresh": [torch.tensor(on_host(images)) for images in self.fresh],
+            "unfinished": [torch.tensor(on_host(images)) for images in self.unfinished],
             "rollouts": self.rollouts,
             "rng": rng_state(self.rng),
             "trainer": self.trainer.state_dict(),
@@ -195,6 +199,18 @@ def rng_state(rng: np.random.Generator) -> str:
     return json.dumps(rng.bit_generator.state)
 
 
-def mirrored(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def mirrored(images: Array, rng: np.random.Generator) -> Array:
     """The images, a random half of them flipped left to right."""
-    return np.where((rng.random(len(images)) < 0.5)[:, None, None, None], images[:, :, ::-1], images)
+    xp = array_namespace(images)
+    chosen = xp.asarray(rng.random(len(images)) < 0.5, device=device(images))
+    return xp.where(chosen[:, None, None, None], xp.flip(images, axis=2), images)
+
+
+def alike(images: Array, other: Array) -> Array:
+    """The images as an array of the other one's kind, on its device."""
+    return torch.as_tensor(images, device=other.device) if isinstance(other, torch.Tensor) else on_host(images)
+
+
+def on_host(array: Array) -> np.ndarray:
+    """The array as NumPy's."""
+    return array.cpu().numpy() if isinstance(array, torch.Tensor) else array

@@ -13,11 +13,12 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.noise import ActionNoise, VectorizedActionNoise
+from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.utils import FloatSchedule
 
+from agents.collecting import ROLLOUTS, Collecting
 from agents.exploration import exploration
 from agents.gradients import FACTORS, GRADIENTS, critic_targets, critic_values
 from agents.policy import ExposurePolicy
@@ -25,11 +26,11 @@ from agents.resume import Resumable
 from agents.vec_env import ExposureVecEnv, adapted
 from exposure_env.episode import EpisodeState
 from exposure_env.errors import NotFinite
-from exposure_env.task import Outcome, concatenate, select
+from exposure_env.task import select
 from exposure_env.vector import ExposureVectorEnv
 
 
-class DeepExposure(Resumable, BaseAlgorithm):
+class DeepExposure(Resumable, Collecting, BaseAlgorithm):
     """DeepExposure I and II.
 
     Args:
@@ -70,6 +71,8 @@ class DeepExposure(Resumable, BaseAlgorithm):
         verbose: 0 silent, 1 prints.
         seed: Of networks, noise and environment.
         device: "auto", "cpu", "cuda".
+        rollouts: Where episodes are played: "host", in NumPy; "device", as tensors on `device`, in whole batches (see
+            `DeviceVecEnv`); "auto" on any device but the CPU, where the reward model allows it.
         _init_setup_model: Whether to build the networks at once.
 
     Raises:
@@ -110,6 +113,7 @@ class DeepExposure(Resumable, BaseAlgorithm):
         verbose: int = 0,
         seed: int | None = None,
         device: torch.device | str = "auto",
+        rollouts: str = "auto",
         _init_setup_model: bool = True,
     ):
         if value not in GRADIENTS:
@@ -118,7 +122,8 @@ class DeepExposure(Resumable, BaseAlgorithm):
             raise ValueError(f"advantage must be one of {sorted(FACTORS)}, not {advantage!r}")
         if advantage == "paper_literal":
             warnings.warn('advantage="paper_literal" follows eq. (15) as printed, and lowers the score', stacklevel=2)
-        choices = {"value_image": (value_image, ("next", "final")), "ev_prior": (ev_prior, ("zero", "mean"))}
+        choices = {"value_image": (value_image, ("next", "final")), "ev_prior": (ev_prior, ("zero", "mean")),
+                   "rollouts": (rollouts, ROLLOUTS)}
         for name, (it, known) in choices.items():
             if it not in known:
                 raise ValueError(f"{name} must be one of {known}, not {it!r}")
@@ -139,7 +144,7 @@ class DeepExposure(Resumable, BaseAlgorithm):
         self.td_lambda, self.shaping = td_lambda, shaping
         self.action_noise, self.reset_noise = exploration(action_noise), reset_noise
         self.ev_penalty, self.ev_prior, self.ev_centre = ev_penalty, ev_prior, 0.0
-        self.overshoot_penalty, self.max_slope = overshoot_penalty, max_slope
+        self.overshoot_penalty, self.max_slope, self.rollouts = overshoot_penalty, max_slope, rollouts
         if _init_setup_model:
             self._setup_model()
 
@@ -193,36 +198,11 @@ class DeepExposure(Resumable, BaseAlgorithm):
         callback.on_training_end()
         return self
 
-    def collect_episodes(self, callback: Any) -> EpisodeState | None:
-        """Plays until `n_batches * batch_size` episodes have ended; their states, or None if a callback said stop."""
-        outcomes: list[Outcome] = []
-        noise = None if self.action_noise is None else VectorizedActionNoise(self.action_noise, self.n_envs)
-        self._noise = getattr(self, "_noise", None) or noise
-        self.policy.set_training_mode(False)
-        callback.on_rollout_start()
-        while sum(len(outcome.score) for outcome in outcomes) < self.n_batches * self.batch_size:
-            actions, _ = self.policy.predict(self._last_obs, deterministic=True)
-            if self._noise is not None:
-                actions = np.clip(actions + self._noise(), -1, 1).astype(np.float32)
-            observations, rewards, dones, infos = self.env.step(actions)
-            self.num_timesteps += self.n_envs
-            callback.update_locals(locals())
-            if not callback.on_step():
-                return None
-            self._update_info_buffer(infos, dones)
-            if dones.any():
-                outcomes.append(self.exposure_env.finished)
-                if self._noise is not None and self.reset_noise:
-                    self._noise.reset(np.flatnonzero(dones))
-            self._last_obs, self._last_episode_starts = observations, dones
-        callback.on_rollout_end()
-        return concatenate([outcome.state for outcome in outcomes])
-
     def train(self, finished: EpisodeState) -> None:
         """One step of the actor (eq. 8 and 10), before it the critic's, where there is one (eq. 9 and 11).
 
         Args:
-            finished: Episodes that ended, NumPy.
+            finished: Episodes that ended, NumPy or tensors.
 
         Raises:
             ValueError: If a loss is not finite.
@@ -293,7 +273,7 @@ class DeepExposure(Resumable, BaseAlgorithm):
         self.logger.dump(self.num_timesteps)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_noise"]
+        return [*super()._excluded_save_params(), "_noise", "_device_env"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         critic = [] if self.policy.critic is None else ["policy.critic_optimizer"]

@@ -11,7 +11,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from stable_baselines3.common.callbacks import BaseCallback
 
-from agents.adversarial import AdversarialReward, ExpertPhotos
+from agents.adversarial import AdversarialReward, ExpertPhotos, on_host
 from agents.checkpoint import Agent
 from agents.pictures import episode_picture
 from exposure_env.image import clip, expose
@@ -64,9 +64,9 @@ class Diagnostics(BaseCallback):
 
     def _on_step(self) -> bool:
         if (finished := self.training_env.unwrapped.finished) is not None:
-            state = finished.state
-            given = np.arange(state.evs.shape[1]) < state.num_segments[:, None]
-            self.evs.append(np.where(given, state.evs, np.nan))
+            evs, lengths = on_host(finished.state.evs), on_host(finished.state.num_segments)
+            given = np.arange(evs.shape[1]) < lengths[:, None]
+            self.evs.append(np.where(given, evs, np.nan))
         return True
 
     def _on_rollout_end(self) -> None:

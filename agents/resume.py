@@ -1,7 +1,8 @@
 """Going on with an interrupted training run, bit for bit: what a run's state is, and the files that keep it.
 
-The state is taken between two updates, where nothing is half done. `checkpoint.pt` holds tensors, numbers, strings,
-lists and dicts only and is read as such: nothing in it can execute.
+Bit for bit on the CPU: a GPU adds up gradients in another order every time, so there the run goes on with the same
+photos, noise and order, but not to the last bit. The state is taken between two updates, where nothing is half done.
+`checkpoint.pt` holds tensors, numbers, strings, lists and dicts only and is read as such: nothing in it can execute.
 """
 
 import copy
@@ -87,7 +88,7 @@ class Randomness:
     """The states of the generators that a whole process shares: Python's, NumPy's and Torch's."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Their states; of Torch the CPU's, the only one that training draws from."""
+        """Their states; of Torch the CPU's, the only one that training draws from, on whatever device."""
         name, keys, *rest = np.random.get_state()  # SB3's noise draws from it
         return {"python": json.dumps(random.getstate()), "numpy": json.dumps([name, keys.tolist(), *rest]),
                 "torch": torch.get_rng_state()}

@@ -8,6 +8,7 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv
 
 from exposure_env.env import reset_info
+from exposure_env.episode import EpisodeState
 from exposure_env.task import ExposureTask, Outcome
 from exposure_env.vector import ExposureVectorEnv
 
@@ -38,6 +39,7 @@ class ExposureVecEnv(VecEnv):
         self.envs = env.unwrapped
         self.render_mode = self.envs.render_mode
         super().__init__(self.envs.num_envs, self.envs.single_observation_space, self.envs.single_action_space)
+        self.elsewhere: EpisodeState | None = None  # the episodes, as long as `DeviceVecEnv` plays them on a device
         self._actions: np.ndarray | None = None
         self._returns, self._lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, int)
 
@@ -47,8 +49,13 @@ class ExposureVecEnv(VecEnv):
         return self.envs.task
 
     @property
+    def state(self) -> EpisodeState | None:
+        """The episodes as they are now: NumPy, or tensors while they are played on a device."""
+        return self.envs.state if self.elsewhere is None else self.elsewhere
+
+    @property
     def finished(self) -> Outcome | None:
-        """The episodes that the last step ended."""
+        """The episodes that the last step ended: NumPy, or tensors if they were played on a device."""
         return self.envs.finished
 
     def reset(self) -> Any:

@@ -1,8 +1,10 @@
-"""How fast does DeepExposure train? Transitions per second on the CPU, next to a literal loop and to TD3.
+"""How fast does DeepExposure train? Transitions per second, next to a literal loop and to TD3.
 
 python examples/benchmark_training.py (ten minutes)
 
 python examples/benchmark_training.py --rounds 9 --json FILE (all numbers, for the record)
+
+python examples/benchmark_training.py --device cuda (networks on a GPU, and all episodes but TD3's)
 
 python examples/benchmark_training.py --quick (half a minute, one round of the small networks)
 
@@ -60,6 +62,7 @@ class BenchmarkTraining:
 
     rounds: int = 5  # updates of each contender that are timed, after one that isn't
     threads: int = 1  # of PyTorch
+    device: str = "cpu"  # where networks live, and episodes but for TD3's are played; "cuda" for a GPU
     json: Path | None = None  # where to write all times
     quick: bool = False
 
@@ -71,8 +74,10 @@ class Literal:
         torch.manual_seed(config.seed)
         networks = {"width": config.width, "halvings": config.halvings}
         self.config, self.task, self.game, self.rng = config, task, game, np.random.default_rng(config.seed)
-        self.actor = Actor(task.channels, task.config.size, **networks)
-        self.critic = Critic(task.channels, task.config.size, **networks) if config.value == "critic" else None
+        self.actor = Actor(task.channels, task.config.size, **networks).to(config.device)
+        self.critic = None
+        if config.value == "critic":
+            self.critic = Critic(task.channels, task.config.size, **networks).to(config.device)
         self.optimizers = [torch.optim.Adam(network.parameters(), rate, betas=(0.5, 0.9))
                            for network, rate in ((self.actor, config.learning_rate),
                                                  (self.critic, config.critic_learning_rate)) if network]
@@ -82,17 +87,19 @@ class Literal:
         transitions, made = 0, []
         for _ in range(self.config.n_batches):
             scenes = [self.task.draw(self.rng) for _ in range(self.config.batch_size)]
-            columns = (None if array is None else torch.as_tensor(array) for array in self.task.start(scenes))
-            state, noise = EpisodeState(*columns), torch.zeros(len(scenes))
+            device = self.config.device
+            columns = (None if array is None else torch.as_tensor(array, device=device)
+                       for array in self.task.start(scenes))
+            state, noise = EpisodeState(*columns), torch.zeros(len(scenes), device=device)
             while not is_done(state).all():
-                noise = 0.985 * noise + self.config.exploration * torch.randn(len(scenes))
+                noise = 0.985 * noise + self.config.exploration * torch.randn(len(scenes), device=device)
                 active = ~is_done(state)
                 transitions += int(active.sum())
                 after = self.step(select(state, active), noise[active])
                 evs, step = state.evs.clone(), state.step.clone()
                 evs[active], step[active] = after.evs.detach(), after.step
                 state = EpisodeState(*state[:3], evs, step, state.num_segments)
-            made.append(self.task.fused(state).numpy())
+            made.append(self.task.fused(state).cpu().numpy())
         if self.game is not None:
             self.train_discriminator(np.concatenate(made))
         for optimizer in self.optimizers:
@@ -151,7 +158,7 @@ def contenders(config: TrainConfig, protocol: Protocol, adversarial: bool) -> di
         rival = build_off_policy(
             "td3", model.exposure_env, learning_rate=config.learning_rate, buffer_size=4000, batch_size=config.num_envs,
             train_freq=steps, gradient_steps=steps, policy_delay=delay, width=config.width, halvings=config.halvings,
-            relabel=True, seed=config.seed, device="cpu",
+            relabel=True, seed=config.seed, device=config.device,
         )
         made[name] = learning(rival, game if adversarial else None)
     return made
@@ -183,6 +190,8 @@ def measure(config: TrainConfig, protocol: Protocol, adversarial: bool, rounds: 
         for name, update in updates.items():
             cpu, wall = time.process_time(), time.perf_counter()
             transitions = update()
+            if config.device != "cpu":
+                torch.cuda.synchronize()
             cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
             if i:  # the first warms up
                 rates[name]["cpu"].append(transitions / cpu)
@@ -208,13 +217,14 @@ def lines(rates: Rates) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
 
 
-def machine(threads: int) -> str:
+def machine(threads: int, device: str = "cpu") -> str:
     """What kind of machine this is; nothing that names it."""
     model, known = platform.machine(), Path("/proc/cpuinfo")
     if known.exists():
         names = [line.split(":")[1].strip() for line in known.read_text().splitlines() if line.startswith("model name")]
         model = f"{names[0] if names else 'unknown'}, {model}"
-    return f"{model}, {os.cpu_count()} cores, {threads} threads, torch {torch.__version__}"
+    gpu = "" if device == "cpu" else f"{torch.cuda.get_device_name(device)}, "
+    return f"{gpu}{model}, {os.cpu_count()} cores, {threads} threads, torch {torch.__version__}"
 
 
 def main(options: BenchmarkTraining) -> None:
@@ -223,11 +233,11 @@ def main(options: BenchmarkTraining) -> None:
     if min(rounds, options.threads) < 1:
         raise SystemExit(f"rounds and threads must be at least 1, not {options.rounds} and {options.threads}")
     protocol, results = misexposed_protocol(), []
-    base = replace(PRESETS["recommended"], device="cpu", warm_up=0)
+    base = replace(PRESETS["recommended"], device=options.device, warm_up=0)
     if options.quick:
         base = replace(base, num_envs=8, n_batches=1, discriminator_batch_size=8)
         protocol = Protocol(*(photos[:32] for photos in protocol))
-    print(f"{machine(options.threads)}; medians and ranges of {rounds} rounds")
+    print(f"{machine(options.threads, options.device)}; medians and ranges of {rounds} rounds")
     for size in networks:
         config = replace(base, **NETWORKS[size])
         for adversarial in (False, True):
@@ -236,7 +246,7 @@ def main(options: BenchmarkTraining) -> None:
             told = "with" if adversarial else "without"
             print(f"\n{size} networks, {told} the discriminator's training", *lines(rates), sep="\n", flush=True)
     if options.json:
-        content = {"machine": machine(options.threads), "rounds": rounds, "results": results}
+        content = {"machine": machine(options.threads, options.device), "rounds": rounds, "results": results}
         options.json.write_text(json.dumps(content, indent=1) + "\n")
 
 
