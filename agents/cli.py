@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,16 +11,14 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
-from agents import benchmark_tables as tables
-from agents.benchmark import make_benchmark, read_cells
 from agents.checkpoint import Agent, load_agent
+from agents.configuration import PRESETS, TrainConfig
 from agents.evaluation import compare, contestants, format_table
 from agents.health import Diverged
 from agents.pictures import episode_picture, write_picture
-from agents.training import PRESETS, TrainConfig, read_config, read_folders, train
-from exposure_env.files import load_image, save_image
+from agents.retouching import Journal, find_photos, make_jobs, retouch
+from exposure_env.files import load_image, remove_leftovers
 from exposure_env.photos import FolderPhotos, PairedPhotos, Photo
-from exposure_env.retouch import apply_plan
 from exposure_env.samples import sample_photos
 
 Preset = (
@@ -52,6 +51,8 @@ class Train:
 
     def run(self) -> int:
         """Trains and says where everything lies."""
+        from agents.training import read_config, read_folders, train  # here, for TensorBoard takes its time to start
+
         config, folder, folders = self.config, self.out or Path("runs") / time.strftime("%Y%m%d-%H%M%S"), {}
         if self.resume is not None:
             if self.out is not None:
@@ -118,6 +119,9 @@ class Benchmark:
 
     def run(self) -> int:
         """Runs what is missing, and prints the table of all that is there."""
+        from agents import benchmark_tables as tables  # here, since it takes seconds and 50 MB, which no other needs
+        from agents.benchmark import make_benchmark, read_cells
+
         benchmark = make_benchmark(self.protocol, self.photos, self.inputs, self.targets, self.timesteps, self.out,
                                    self.quick)
         cells, failures = benchmark.cells(self.methods, self.seeds), []
@@ -140,51 +144,64 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Retouch:
-    """Retouch photos at full size; bit depth, EXIF and colour profile are kept."""
+    """Retouch photos, or folders of photos, at full size; bit depth, EXIF and colour profile are kept.
 
-    photos: tyro.conf.Positional[tuple[Path, ...]]  # JPEG, PNG or TIFF files
+    Raw files (with the extra "raw" installed) are developed as shot and written as 16-bit TIFF. Of a folder, all photos
+    in it are taken, its sub-folders left out.
+
+    An interrupted run goes on when the command is given again: a photo is skipped if its result is there, unchanged,
+    and the agent, this package's version and the photo (its place, size and time of change) are those that it was made
+    of; else it is done anew. The folder of the results keeps a journal of that, .exposure-retouch.jsonl. Files that
+    this command did not write, or that were changed since, are never replaced without --overwrite. No file is ever
+    half-written: hidden ".part" files, which only a killed run leaves, are removed by a later one after a minute.
+    """
+
+    photos: tyro.conf.Positional[tuple[Path, ...]]  # JPEG, PNG, TIFF or raw files, or folders of them
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]  # folder for the results, under the same names
     model: Model = None  # run folder or agent file; the shipped agent by default
     plans: bool = False  # also write every photo's plan, as JSON
+    overwrite: bool = False  # make all results anew, and replace whatever is in their place
 
     def run(self) -> int:
-        """Retouches one after the other; what fails is named at the end and doesn't stop the others."""
+        """Retouches what is not done yet; what fails is named at the end and doesn't stop the others."""
         if not self.photos:
             raise ValueError("name at least one photo")
-        targets = [self.out / photo.name for photo in self.photos]
-        for photo, target in zip(self.photos, targets, strict=True):
-            if target.resolve() == photo.resolve():
-                raise ValueError(f"{photo} would be overwritten: choose another folder with -o")
-        names = [target.with_suffix("") if self.plans else target for target in targets]  # a plan has its photo's stem
-        if len(set(names)) < len(names):
-            raise ValueError("two of the photos have one file name: retouch them into different folders")
-        agent, failures = _load(self.model), []
+        jobs = make_jobs(find_photos(self.photos), self.out, self.plans)
+        agent = _load(self.model)
         self.out.mkdir(parents=True, exist_ok=True)
-        bar = tqdm(self.photos, unit="photo", disable=None if len(self.photos) > 1 else True)
-        for photo, target in zip(bar, targets, strict=True):
-            try:
-                plan = self._retouch(agent, photo, target)
-                tqdm.write(f"{target}  {', '.join(f'{ev:+.2f}' for ev in plan.evs)} EV")
-            except (ValueError, OSError, MemoryError) as error:
-                failures.append(str(error) if str(photo) in str(error) else f"{photo}: {error}")
+        journal, failures = Journal(self.out, agent), []
+        standings = ["to do" if self.overwrite else journal.standing(job) for job in jobs]
+        if done := standings.count("done"):
+            print(f"Skipped: {done} of {len(jobs)} results are there already, made by this agent of these photos "
+                  f"(--overwrite makes them anew).")
+        failures += [f"{job.target} is there already and not as this command wrote it: --overwrite replaces it"
+                     for job, standing in zip(jobs, standings, strict=True) if standing == "foreign"]
+        left = [job for job, standing in zip(jobs, standings, strict=True) if standing == "to do"]
+        files = [path for job in jobs for path in (job.target, job.plan) if path is not None]
+        remove_leftovers(files)
+        bar = tqdm(total=len(left), unit="photo", disable=None if len(jobs) > 1 else True)
+        try:
+            with bar, closing(retouch(agent, left, journal)) as results:
+                for result in results:
+                    bar.update()
+                    if result.plan is None:
+                        failures.append(result.error)
+                    else:
+                        tqdm.write(f"{result.job.target}  {', '.join(f'{ev:+.2f}' for ev in result.plan.evs)} EV")
+        except KeyboardInterrupt:
+            print(f"Interrupted: what is finished is in {self.out}; the same command goes on with the rest.")
+            return 130
+        remove_leftovers(files)
         for failure in failures:
             print(f"failed: {failure}", file=sys.stderr)
         return 1 if failures else 0
-
-    def _retouch(self, agent: Agent, photo: Path, target: Path):
-        file = load_image(photo)
-        plan = agent.plan(file.pixels)
-        save_image(target, file._replace(pixels=apply_plan(plan, file.pixels)))
-        if self.plans:
-            plan.save(target.with_suffix(".json"))
-        return plan
 
 
 @dataclass(frozen=True)
 class Show:
     """Draw a photo's episode, step by step, as one PNG."""
 
-    photo: tyro.conf.Positional[Path]  # JPEG, PNG or TIFF file
+    photo: tyro.conf.Positional[Path]  # JPEG, PNG, TIFF or raw file
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("storyboard.png")  # PNG to write
     model: Model = None  # run folder or agent file; the shipped agent by default
 

@@ -1,14 +1,17 @@
-"""Image files in and out: JPEG, PNG and TIFF, of 8 and 16 bits, with their EXIF data and colour profile.
+"""Image files in and out: JPEG, PNG and TIFF, of 8 and 16 bits, with their EXIF data and colour profile; raw files in.
 
-Pillow does all of it but 16-bit RGB pixels: those OpenCV decodes and encodes.
+Pillow reads all of it but 16-bit RGB pixels: those OpenCV decodes. Beside the image that is returned, no second one of
+its size is kept in memory, but for what the decoders themselves hold.
 """
 
-import io
 import os
+import re
 import shutil
 import struct
+import time
 import uuid
-import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -16,8 +19,15 @@ import cv2
 import numpy as np
 from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
+from exposure_env import metadata as tag
+from exposure_env.encoders import encode_jpeg, encode_png, encode_tiff
+from exposure_env.metadata import picked_exif, png_exif, upright_exif
+from exposure_env.raw import RAW_SUFFIXES, develop, raw_size
+
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 MAX_PIXELS = 300_000_000  # 0.9 GB of 8-bit, 1.8 GB of 16-bit pixels
+STALE = 60.0  # seconds after which a file left half-written has no writer any more; writers never pause that long
+STRIP_PIXELS = 2**19  # drawn at once from a decoder's image
 
 _READERS = {
     b"\xff\xd8": JpegImagePlugin.JpegImageFile,
@@ -26,11 +36,11 @@ _READERS = {
     b"MM": TiffImagePlugin.TiffImageFile,
 }
 _EIGHT_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "La", "YCbCr"}
+_ENCODERS = {".jpg": encode_jpeg, ".jpeg": encode_jpeg, ".png": encode_png, ".tif": encode_tiff, ".tiff": encode_tiff}
+_PART = re.compile(r"\.(.+)\.[0-9a-f]{32}\.part")
 
-# Numbers of TIFF tags, which EXIF shares. The texts: description, make, model, software, date, artist, copyright.
-_BITS, _PHOTOMETRIC, _PLANES, _EXTRA, _SAMPLE_FORMAT = 258, 262, 284, 338, 339
-_ORIENTATION, _ICC, _EXIF, _GPS = 274, 34675, 34665, 34853
-_TEXTS = (270, 271, 272, 305, 306, 315, 33432)
+# Pillow holds images in blocks. Those of its usual 16 MB, glibc keeps for itself when they are freed; larger ones not.
+Image.core.set_block_size(2**26)
 
 
 class ImageFile(NamedTuple):
@@ -51,10 +61,10 @@ class ImageFile(NamedTuple):
 
 
 def load_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> ImageFile:
-    """Return the pixels of a JPEG, PNG or TIFF file, turned upright, with EXIF data and colour profile.
+    """Return the pixels of a JPEG, PNG, TIFF or raw file, turned upright, with EXIF data and colour profile.
 
-    The content decides on the format, not the suffix. Grey and palette images become RGB. Of a file with several
-    images the first is read.
+    The content decides on the format, not the suffix, but for `raw.RAW_SUFFIXES`, which are developed (`raw.develop`).
+    Grey and palette images become RGB. Of a file with several images the first is read.
 
     Args:
         path: File to read.
@@ -62,19 +72,23 @@ def load_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Imag
 
     Raises:
         ValueError: The file is empty, broken, cut short, too large, of another format, or of a kind that has no plain
-            RGB pixels: CMYK, Lab, floats, 16-bit TIFF with separate colour planes or premultiplied alpha.
+            RGB pixels: CMYK, Lab, floats, 16-bit TIFF with separate colour planes or premultiplied alpha. Or it is a
+            raw file, and rawpy isn't installed.
         OSError: There is no such file, or it may not be read.
     """
-    with open(path, "rb") as file:
-        start = file.read(2)
-        file.seek(0)
-        try:
-            if start not in _READERS:
-                raise ValueError("it is not a JPEG, PNG or TIFF file" if start else "the file is empty")
-            with _READERS[start](file) as header:  # Image.open would apply a pixel limit of its own
-                return _decode(header, file, max_pixels)
-        except Exception as error:  # decoders meet broken files with exceptions of almost every type
-            raise ValueError(f"cannot read {path}: {error or type(error).__name__}") from error
+    with _opened(path) as (header, file):
+        if header is None:
+            _check_size(*raw_size(Path(path)), max_pixels)
+            pixels, exif = develop(Path(path))
+            return ImageFile(pixels, exif=upright_exif(exif)[1])
+        return _decode(header, file, max_pixels)
+
+
+def pixel_bytes(path: str | os.PathLike) -> int:
+    """Bytes of the pixels that `load_image` would return, told from the file's header; same errors."""
+    with _opened(path) as (header, file):
+        width, height = header.size if header else raw_size(Path(path))
+        return 3 * width * height * (2 if header is None or _has_16_bits(header, file) else 1)
 
 
 def read_image(path: str | os.PathLike, max_side: int | None = None) -> np.ndarray:
@@ -100,7 +114,8 @@ def shrink(image: np.ndarray, max_side: int | None) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
-def save_image(path: str | os.PathLike, image: ImageFile, quality: int = 95) -> None:
+def save_image(path: str | os.PathLike, image: ImageFile, quality: int = 95,
+               ready: Callable[[Path], object] | None = None) -> None:
     """Write an image with its EXIF data and colour profile; the suffix chooses the format.
 
     The file appears at once or not at all: it is written beside the final place and then moved over.
@@ -109,6 +124,7 @@ def save_image(path: str | os.PathLike, image: ImageFile, quality: int = 95) -> 
         path: File ending in .jpg, .jpeg, .png, .tif or .tiff; replaced where it exists.
         image: What to write. JPEG rounds 16 bits to 8 and cannot hold transparency.
         quality: Quality of a JPEG, 1 to 100; colour is not subsampled.
+        ready: Called with the complete file beside the final place, just before it is moved over.
 
     Raises:
         ValueError: Another suffix, arrays of the wrong shape or dtype, a quality out of range, transparency in a JPEG,
@@ -116,8 +132,7 @@ def save_image(path: str | os.PathLike, image: ImageFile, quality: int = 95) -> 
         OSError: The file cannot be written.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"cannot write {path}: the suffix must be one of {', '.join(SUFFIXES)}")
     pixels, alpha = image.pixels, image.alpha
     kind = f"pixels are {pixels.shape} {pixels.dtype}"
@@ -127,171 +142,156 @@ def save_image(path: str | os.PathLike, image: ImageFile, quality: int = 95) -> 
         raise ValueError(f"cannot write {path}: {kind}, but alpha is {alpha.shape} {alpha.dtype}")
     if not 1 <= quality <= 100:
         raise ValueError(f"quality is {quality}, but must lie between 1 and 100")
-    image = image._replace(exif=_upright_exif(image.exif)[1])
-    encode = {".png": _encode_png, ".tif": _encode_tiff, ".tiff": _encode_tiff}.get(suffix, _encode_jpeg)
+    with written_whole(path, ready) as file:
+        try:
+            _ENCODERS[path.suffix.lower()](file, pixels, alpha, upright_exif(image.exif)[1], image.icc, quality)
+        except (ValueError, OSError, struct.error) as error:
+            if isinstance(error, OSError) and error.errno is not None:  # the disk's; Pillow's own have no number
+                raise
+            raise ValueError(f"cannot write {path}: {error}") from error
+
+
+@contextmanager
+def written_whole(path: Path, ready: Callable[[Path], object] | None = None) -> Iterator[BinaryIO]:
+    """A file to write to that takes its place once it is complete and on the disk, and vanishes on an error.
+
+    Only the end of the process itself can leave a trace, a hidden file ending in ".part": see `remove_leftovers`.
+
+    Args:
+        path: The final place.
+        ready: Called with the complete file, just before it is moved there.
+    """
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        data = encode(image, quality)
-    except (ValueError, OSError, struct.error, cv2.error) as error:
-        raise ValueError(f"cannot write {path}: {error}") from error
-    _write(path, data)
+        with open(beside, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # else, a loss of power could leave the final name with nothing in it
+        if path.exists():
+            shutil.copymode(path, beside)
+        if ready is not None:
+            ready(beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def remove_leftovers(paths: Iterable[Path]) -> None:
+    """Remove what killed processes left half-written beside these files: not touched for a minute (`STALE`)."""
+    paths = set(paths)
+    for folder in {path.parent for path in paths}:
+        for part in folder.glob(".*.part"):
+            match = _PART.fullmatch(part.name)
+            if match and folder / match[1] in paths and time.time() - part.stat().st_mtime > STALE:
+                part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _opened(path: str | os.PathLike) -> Iterator[tuple[Image.Image | None, BinaryIO]]:
+    """Header, None for a raw file, and file; whatever goes wrong within is a ValueError that names the file."""
+    with open(path, "rb") as file:
+        try:
+            if Path(path).suffix.lower() in RAW_SUFFIXES:
+                yield None, file
+                return
+            start = file.read(2)
+            file.seek(0)
+            if start not in _READERS:
+                raise ValueError("it is not a JPEG, PNG or TIFF file" if start else "the file is empty")
+            with _READERS[start](file) as header:  # Image.open would apply a pixel limit of its own
+                yield header, file
+        except Exception as error:  # decoders meet broken files with exceptions of almost every type
+            raise ValueError(f"cannot read {path}: {error or type(error).__name__}") from error
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if not 0 < width * height <= max_pixels:
+        raise ValueError(f"it has {width} x {height} pixels, but the limit is {max_pixels}")
 
 
 def _decode(header: Image.Image, file: BinaryIO, max_pixels: int) -> ImageFile:
-    width, height = header.size
-    if not 0 < width * height <= max_pixels:
-        raise ValueError(f"it has {width} x {height} pixels, but the limit is {max_pixels}")
+    _check_size(*header.size, max_pixels)
     tags = header.tag_v2 if header.format == "TIFF" else {}
     if tags.get(254, 0) & 1 or 50706 in tags:  # "reduced resolution", or DNG's version
         raise ValueError("it is a camera's raw file, with only a preview to read; develop it first")
-    exif = _tiff_exif(header) if tags else None  # loading the pixels drops some of it
+    exif = picked_exif(header.getexif()) if tags else None  # loading the pixels drops some of it
     if header.mode not in _EIGHT_BIT_MODES and not header.mode.startswith("I;16"):
         raise ValueError(f"its pixels are {header.mode}, but must be RGB or grey, of 8 or 16 bits")
-    if _has_16_bits(header, file):
-        pixels, alpha = _decode_16_bits(file, tags)
-        if not tags:
-            header.load()  # EXIF data may follow a PNG's pixels
+    wide, kind = _has_16_bits(header, file), "RGBA" if header.has_transparency_data else "RGB"
+    decoded = _decode_16_bits(file, tags) if wide else None
+    if not wide:
+        header.load()
+    if not tags:  # EXIF data may follow a PNG's pixels
+        exif = png_exif(file) if wide else header.info.get("exif")
+    orientation, exif = upright_exif(exif)
+    orientation = 1 if tags else orientation  # for TIFF, the decoders have turned it
+    if wide:
+        pixels, alpha = _upright_16_bits(decoded, orientation)
     else:
-        kind = "RGBA" if header.has_transparency_data else "RGB"
-        pixels = np.asarray(header.convert(kind))
-        pixels, alpha = pixels[..., :3], pixels[..., 3] if kind == "RGBA" else None
-    orientation, exif = _upright_exif(exif if tags else header.info.get("exif"))
-    if not tags:  # for TIFF, the decoders have done it
-        pixels, alpha = (_turn(array, orientation) for array in (pixels, alpha))
+        def strip(rows: slice) -> np.ndarray:
+            size, box = (header.width, rows.stop - rows.start), (0, rows.start, header.width, rows.stop)
+            some = header.resize(size, Image.Resampling.NEAREST, box)  # what crop does, which has a limit of its own
+            return np.asarray(some.convert(kind))
+
+        pixels, alpha = _upright(strip, (header.height, header.width, len(kind)), np.uint8, orientation)
     icc = header.info.get("icc_profile")
     if icc and icc[16:20] != b"RGB ":  # a profile for grey does not fit the RGB pixels
         icc = None
-    contiguous = [None if array is None else np.ascontiguousarray(array) for array in (pixels, alpha)]
-    return ImageFile(*contiguous, exif, icc or None)
+    return ImageFile(pixels, alpha, exif, icc or None)
 
 
 def _has_16_bits(header: Image.Image, file: BinaryIO) -> bool:
     if header.format == "PNG":
+        place = file.tell()
         file.seek(24)  # the header chunk comes first, always: signature, length, name, width, height, bit depth
-        return file.read(1) == b"\x10"
-    return header.format == "TIFF" and max(header.tag_v2.get(_BITS, (1,))) == 16
+        depth = file.read(1)
+        file.seek(place)
+        return depth == b"\x10"
+    return header.format == "TIFF" and max(header.tag_v2.get(tag.BITS, (1,))) == 16
 
 
-def _decode_16_bits(file: BinaryIO, tags: dict) -> tuple[np.ndarray, np.ndarray | None]:
-    if tags.get(_PLANES, 1) != 1 or tags.get(_EXTRA, (2,))[0] == 1:
+def _decode_16_bits(file: BinaryIO, tags: dict) -> np.ndarray:
+    """Grey (H, W), or blue first (H, W, 3 or 4)."""
+    if tags.get(tag.PLANES, 1) != 1 or tags.get(tag.EXTRA, (2,))[0] == 1:
         raise ValueError("16-bit TIFF with separate colour planes or premultiplied alpha is not supported")
-    if tags.get(_PHOTOMETRIC) not in (None, 0, 1, 2) or set(tags.get(_SAMPLE_FORMAT, (1,))) != {1}:
+    if tags.get(tag.PHOTOMETRIC) not in (None, 0, 1, 2) or set(tags.get(tag.SAMPLE_FORMAT, (1,))) != {1}:
         raise ValueError("16-bit TIFF must hold grey or RGB values, unsigned")
-    file.seek(0)
-    pixels = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    name = str(file.name)
+    if os.name == "posix" and name.isprintable() and tags.get(tag.ORIENTATION, 1) < 5:
+        pixels = cv2.imread(name, cv2.IMREAD_UNCHANGED)
+    else:  # takes memory for the file, but some names and TIFFs that lie on their side fail with imread
+        pixels = cv2.imdecode(np.fromfile(name, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
         raise ValueError("the file is broken or cut short")
-    if tags.get(_PHOTOMETRIC) == 0:  # white is zero
-        pixels = ~pixels
-    if pixels.ndim == 2:
-        return np.repeat(pixels[..., None], 3, axis=-1), None
-    return pixels[..., 2::-1], pixels[..., 3] if pixels.shape[2] == 4 else None
+    return np.invert(pixels, out=pixels) if tags.get(tag.PHOTOMETRIC) == 0 else pixels  # white is zero
 
 
-def _turn(array: np.ndarray | None, orientation: int) -> np.ndarray | None:
-    if array is None:
-        return None
+def _upright_16_bits(decoded: np.ndarray, orientation: int) -> tuple[np.ndarray, np.ndarray | None]:
+    channels = decoded.shape[2] if decoded.ndim == 3 else 1
+    colour = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}[channels]
+    in_place = decoded if channels == 3 and orientation == 1 else None
+    shape = (*decoded.shape[:2], max(3, channels))
+    return _upright(lambda rows: cv2.cvtColor(decoded[rows], colour), shape, np.uint16, orientation, in_place)
+
+
+def _upright(strip: Callable[[slice], np.ndarray], shape: tuple[int, int, int], dtype: type, orientation: int,
+             pixels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Pixels and alpha, turned upright, from a function that gives some rows, (n, width, 3 or 4), of an image."""
+    height, width, channels = shape
+    upright = (width, height) if orientation in (5, 6, 7, 8) else (height, width)
+    pixels = np.empty((*upright, 3), dtype) if pixels is None else pixels
+    alpha = np.empty(upright, dtype) if channels == 4 else None
+    back = {6: 8, 8: 6}.get(orientation, orientation)
+    rows = max(1, STRIP_PIXELS // width)
+    for part in (slice(top, min(top + rows, height)) for top in range(0, height, rows)):
+        values = strip(part)
+        _turn(pixels, back)[part] = values[..., :3]
+        if alpha is not None:
+            _turn(alpha, back)[part] = values[..., 3]
+    return pixels, alpha
+
+
+def _turn(array: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (5, 6, 7, 8):
         array = array.swapaxes(0, 1)
     return array[:: -1 if orientation in (3, 4, 7, 8) else 1, :: -1 if orientation in (2, 3, 6, 7) else 1]
-
-
-def _upright_exif(exif: bytes | None) -> tuple[int, bytes | None]:
-    # The orientation, and the data with orientation 1. Changed in place: writing the directory anew would move the
-    # maker notes, whose own offsets would point astray. Broken EXIF data does not spoil the photo.
-    data, orientation = bytearray((exif or b"").removeprefix(b"Exif\0\0")), 1
-    order = "<" if data[:2] == b"II" else ">"
-    try:
-        (start,) = struct.unpack_from(order + "I", data, 4)
-        (count,) = struct.unpack_from(order + "H", data, start)
-        for entry in range(start + 2, start + 2 + 12 * count, 12):
-            if struct.unpack_from(order + "H", data, entry) == (_ORIENTATION,):
-                (orientation,) = struct.unpack_from(order + "H", data, entry + 8)
-                struct.pack_into(order + "H", data, entry + 8, 1)
-        # The next directory describes the preview picture, which a retouched photo no longer looks like.
-        struct.pack_into(order + "I", data, start + 2 + 12 * count, 0)
-    except struct.error:
-        return 1, None
-    return orientation, bytes(data)
-
-
-def _tiff_exif(header: Image.Image) -> bytes | None:
-    # A TIFF has its EXIF data among the tags that lay out the file itself: pick what belongs to the photo.
-    try:
-        found, kept = header.getexif(), Image.Exif()
-        kept.update({tag: found[tag] for tag in _TEXTS if tag in found})
-        kept.update({tag: values for tag in (_EXIF, _GPS) if (values := found.get_ifd(tag))})
-        return kept.tobytes() if kept else None
-    except Exception:  # odd values that cannot be written again do not spoil the photo
-        return None
-
-
-def _encode_jpeg(image: ImageFile, quality: int) -> bytes:
-    pixels, alpha, exif, icc = image
-    if alpha is not None and alpha.min() < np.iinfo(alpha.dtype).max:
-        raise ValueError("JPEG cannot hold transparency; choose .png or .tif")
-    if pixels.dtype == np.uint16:
-        pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257)
-    file = io.BytesIO()
-    metadata = {"exif": b"Exif\0\0" + exif if exif else b"", "icc_profile": icc}
-    Image.fromarray(pixels).save(file, "JPEG", quality=int(quality), subsampling=0, **metadata)
-    return file.getvalue()
-
-
-def _encode_png(image: ImageFile, _: int) -> bytes:
-    # OpenCV since Pillow cannot write 16-bit RGB; the metadata go in between, for only newer OpenCVs can write them.
-    pixels, alpha, exif, icc = image
-    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if alpha is None else np.dstack([pixels[..., ::-1], alpha])
-    done, data = cv2.imencode(".png", bgr)
-    if not done:
-        raise ValueError("OpenCV cannot encode it as PNG")
-    file = io.BytesIO()
-    file.write(data[:33])  # the signature and the header chunk
-    if icc:
-        PngImagePlugin.putchunk(file, b"iCCP", b"ICC Profile\0\0", zlib.compress(icc))
-    if exif:
-        PngImagePlugin.putchunk(file, b"eXIf", exif)
-    file.write(data[33:])
-    return file.getvalue()
-
-
-def _encode_tiff(image: ImageFile, _: int) -> bytes:
-    # Pillow cannot write 16-bit RGB, OpenCV no metadata and tifffile no EXIF data: Pillow writes the directory, which
-    # is the hard part, and the pixels follow in strips, as differences from pixel to pixel, deflated.
-    pixels, alpha, exif, icc = image
-    samples = pixels if alpha is None else np.dstack([pixels, alpha])
-    height, width, channels = samples.shape
-    rows = max(1, 2**20 // samples[0].nbytes)
-    strips = []
-    for top in range(0, height, rows):
-        differences = samples[top : top + rows].copy()
-        differences[:, 1:] -= samples[top : top + rows, :-1]  # wraps around, as it should
-        strips.append(zlib.compress(differences.astype(differences.dtype.newbyteorder("<"), copy=False), 4))
-    sizes = [len(strip) for strip in strips]
-    directory = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0")
-    bits = (8 * samples.itemsize,) * channels
-    starts = tuple(np.cumsum([0, *sizes[:-1]]).tolist())  # of the strips, after the directory
-    directory.update({256: width, 257: height, _BITS: bits, 259: 8, _PHOTOMETRIC: 2})  # deflated, RGB
-    directory.update({273: starts, 277: channels, 278: rows, 279: tuple(sizes), 317: 2})  # differences
-    if alpha is not None:
-        directory[_EXTRA] = 2  # colours not multiplied by alpha
-    if icc:
-        directory[_ICC] = icc
-    parsed = Image.Exif()
-    parsed.load(b"Exif\0\0" + (exif or b""))
-    directory.update({tag: parsed[tag] for tag in _TEXTS if tag in parsed})
-    directory.update({tag: values for tag in (_EXIF, _GPS) if (values := parsed.get_ifd(tag))})
-    file = io.BytesIO()
-    directory.save(file)
-    return file.getvalue() + b"".join(strips)
-
-
-def _write(path: Path, data: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with open(beside, "xb") as file:
-            file.write(data)
-        if path.exists():
-            shutil.copymode(path, beside)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

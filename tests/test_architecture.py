@@ -12,8 +12,8 @@ PACKAGES = ("exposure_env", "agents")
 CORE = ("image", "fusion", "segmentation", "rewards", "episode", "env")  # what a newcomer reads first
 PURE = (*CORE[:-1], "pyramid", "increments")
 FILES = {
-    "exposure_env": {"files", "label_files", "photos", "retouch"},
-    "agents": {"training", "checkpoint", "cli", "benchmark", "resume", "run_log"},
+    "exposure_env": {"files", "label_files", "photos", "raw", "retouch"},
+    "agents": {"training", "checkpoint", "cli", "benchmark", "resume", "retouching", "run_log"},
 }
 TALKATIVE = {"cli", "training"}
 

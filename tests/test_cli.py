@@ -16,6 +16,7 @@ from PIL import Image
 
 from agents.checkpoint import load_agent
 from agents.cli import main
+from agents.retouching import JOURNAL
 from exposure_env.files import ImageFile, load_image, save_image
 from exposure_env.image import expose
 from exposure_env.photos import thumbnail
@@ -257,7 +258,7 @@ def test_a_sixteen_bit_png_keeps_its_bits_and_exif(tmp_path):
     plan = RetouchPlan.load(tmp_path / "out" / "scan.json")
     np.testing.assert_array_equal(apply_plan(plan, pixels), after.pixels)
     assert levels(seen(after.pixels, plan), plan.render(seen(pixels, plan))) < 2
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["scan.json", "scan.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [JOURNAL, "scan.json", "scan.png"]
 
 
 def test_a_model_of_ones_own_is_used(trained, folders, tmp_path, capsys):
@@ -292,7 +293,7 @@ def test_a_broken_photo_does_not_stop_the_others(folders, tmp_path, capsys):
     good, broken = folders / "photos" / "1_chelsea.png", tmp_path / "broken.png"
     broken.write_bytes(good.read_bytes()[:5000])
     assert run("retouch", broken, good, tmp_path / "missing.jpg", "-o", tmp_path / "out") == 1
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["1_chelsea.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [JOURNAL, "1_chelsea.png"]
     failed = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed")]
     assert len(failed) == 2 and str(broken) in failed[0] and "missing.jpg" in failed[1]
 
