@@ -239,7 +239,7 @@ def _retouched(agent: Agent, job: Job, journal: Journal, key: str, file: ImageFi
     if file is None:
         return _failure(job, error)
     plan = plan_photo(agent, file.pixels)
-    result = file._replace(pixels=apply_plan(plan, file.pixels))
+    result = file._replace(pixels=apply_plan(plan, file.pixels, reuse=True))
     text = None if job.plan is None else plan.to_json() + "\n"
 
     def ready(complete: Path) -> None:

@@ -102,7 +102,7 @@ def expose_locally(
 
 def blend_detail(
     pixels: np.ndarray, evs: Sequence[float], weights: GuidedPlanes, thumbnail: np.ndarray, rendered: np.ndarray,
-    space: Space = "linear", clip_input: bool = True, tile: int = TILE
+    space: Space = "linear", clip_input: bool = True, tile: int = TILE, reuse: bool = False
 ) -> np.ndarray:  # fmt: skip
     """The rendered thumbnail enlarged, plus the detail it lacks: that of the exposed photos, blended by a pyramid.
 
@@ -118,6 +118,7 @@ def blend_detail(
         space: See `image.expose`.
         clip_input: Whether the exposed photos are clipped to [0, 1].
         tile: See `exposure_fusion`.
+        reuse: See `retouch.apply_plan`.
 
     Returns:
         (H, W, 3) of the same dtype as the pixels.
@@ -127,7 +128,8 @@ def blend_detail(
     exposed = [_exposed(thumbnail, ev, space, clip_input) for ev in evs]
     tables = [_exposed(_every_value(pixels), ev, space, clip_input) for ev in evs]
     if (kernels := load("full_size")) and np.max(tables) <= kernels.HIGHEST:
-        return kernels.blend_detail(pixels, evs, weights.fits, exposed, rendered, space, clip_input, levels, tile)
+        options = (space, clip_input, levels, tile, reuse)
+        return kernels.blend_detail(pixels, evs, weights.fits, exposed, rendered, *options)
     total = sum(weights)
     bands: list[list[np.ndarray]] = [[], [], []]
     for table, small, weight in zip(tables, exposed, weights, strict=True):
@@ -180,8 +182,7 @@ def exposure_fusion(
     exponents = {"contrast": contrast, "saturation": saturation, "exposedness": exposedness}
     tables = [_exposed(_every_value(pixels), ev, space, clip_input) for ev in evs]
     if (kernels := load("full_size")) and np.max(tables) <= kernels.HIGHEST:
-        options = (*exponents.values(), epsilon)
-        return kernels.exposure_fusion(pixels, evs, options, space, clip_input, levels, tile)
+        return kernels.exposure_fusion(pixels, evs, (*exponents.values(), epsilon), space, clip_input, levels, tile)
 
     def quality(table: np.ndarray) -> np.ndarray:
         planar = np.moveaxis(np.take(table, pixels), -1, 0)

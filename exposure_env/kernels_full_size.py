@@ -33,13 +33,13 @@ def exposure_fusion(
 
 def blend_detail(
     pixels: np.ndarray, evs: Sequence[float], fits: np.ndarray, exposed: Sequence[np.ndarray], rendered: np.ndarray,
-    space: Space, clip_input: bool, levels: int, tile: int
+    space: Space, clip_input: bool, levels: int, tile: int, reuse: bool
 ) -> np.ndarray:  # fmt: skip
     """See `full_size.blend_detail`; `exposed` are the exposed thumbnails."""
     smalls = np.stack([_planar(small, pixels.shape) for small in exposed])
     options = (0.0, 0.0, 0.0, 0.0)
     small = _planar(rendered, pixels.shape)
-    return _blended(pixels, evs, options, fits, smalls, small, space, clip_input, levels, tile)
+    return _blended(pixels, evs, options, fits, smalls, small, space, clip_input, levels, tile, reuse)
 
 
 def expose_locally(
@@ -65,7 +65,7 @@ def expose_locally(
 
 def _blended(
     pixels: np.ndarray, evs: Sequence[float], options: tuple[float, ...], fits: np.ndarray, smalls: np.ndarray,
-    rendered: np.ndarray, space: Space, clip_input: bool, levels: int, tile: int
+    rendered: np.ndarray, space: Space, clip_input: bool, levels: int, tile: int, reuse: bool = False
 ) -> np.ndarray:  # fmt: skip
     count, depth = len(evs), min(levels, 2)
     tables = _tables(pixels.dtype, space)[: 3 if len(fits) else 2]  # only guided weights look at encoded values
@@ -90,7 +90,8 @@ def _blended(
     spread(work, _groups(pixels.shape, tile))
     coarse = _coarse(images, weights, step, levels - 2) if depth == 2 else np.empty((3, 0, 0), np.float32)
     images = weights = None  # their memory can hold the result
-    result = np.empty(pixels.shape, pixels.dtype) if result is None else result
+    if result is None:
+        result = pixels if reuse and pixels.flags.carray else np.empty(pixels.shape, pixels.dtype)
     spread(lambda rows: finish_rows(detail, step, coarse, rendered, (rows.start, rows.stop), result),
            ranges(len(pixels), 16))  # fmt: skip
     return result

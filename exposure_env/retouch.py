@@ -168,7 +168,8 @@ def _check_options(fusion: str, options: dict[str, Any]) -> None:
             raise ValueError(f"fusion_options: {name} must be like its default, {default!r}, not {value!r}")
 
 
-def apply_plan(plan: RetouchPlan, pixels: np.ndarray, *, feather: float = 1.0, tile: int = TILE) -> np.ndarray:
+def apply_plan(plan: RetouchPlan, pixels: np.ndarray, *, feather: float = 1.0, tile: int = TILE,
+               reuse: bool = False) -> np.ndarray:
     """The photo retouched by the plan at full size.
 
     Seen through the thumbnail it is the plan's own rendering of the thumbnail, up to about one level of 255 on average.
@@ -179,6 +180,7 @@ def apply_plan(plan: RetouchPlan, pixels: np.ndarray, *, feather: float = 1.0, t
         feather: How far the borders of the segments are softened and drawn to edges of the photo [pixels of the
             thumbnail]; 0 for borders that ignore the photo.
         tile: Width of the strips of the compiled fast path [pixels], a multiple of 4; does not change the result.
+        reuse: Whether the pixels' own memory may take the result, if that saves some; they are lost then.
 
     Returns:
         (H, W, 3) of the same dtype; the pixels exactly where all EVs are 0.
@@ -204,7 +206,7 @@ def apply_plan(plan: RetouchPlan, pixels: np.ndarray, *, feather: float = 1.0, t
         return expose_locally(pixels, evs, GuidedPlanes(weights, pixels, feather, passes=2), plan.space, tile)
     guided = GuidedPlanes(weights, pixels, feather)
     rendered, clip_input = plan.render(thumbnail), plan.options["clip_input"]
-    return blend_detail(pixels, evs, guided, thumbnail[box], rendered[box], plan.space, clip_input, tile)
+    return blend_detail(pixels, evs, guided, thumbnail[box], rendered[box], plan.space, clip_input, tile, reuse)
 
 
 def _memory() -> float:

@@ -309,6 +309,20 @@ def test_memory_of_the_fast_path_is_less_than_three_exposures_of_floats(fusion):
     assert max(peaks(fusion)) < 36  # a third of it here, where the photo is small, what threads work on
 
 
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("fusion", ALL)
+def test_the_photo_s_own_memory_may_take_the_result(fusion, dtype):
+    pixels = noise(90, 120, dtype)
+    plan = RetouchPlan(LEFT_RIGHT, [-1.0, 1.0], fusion)
+    expected = apply_plan(plan, pixels.copy())
+    for given in (pixels.copy(), np.asfortranarray(pixels), np.flip(np.flip(pixels, 1).copy(), 1)):
+        np.testing.assert_array_equal(apply_plan(plan, given, reuse=True), expected)
+    fixed = pixels.copy()
+    fixed.setflags(write=False)
+    np.testing.assert_array_equal(apply_plan(plan, fixed, reuse=True), expected)
+    np.testing.assert_array_equal(fixed, pixels)
+
+
 @pytest.mark.parametrize(
     ("pixels", "options", "message"),
     [
