@@ -52,7 +52,7 @@ class DiscriminatorReward:
             return self.network(images)
         device = next(self.network.parameters()).device
         size = 32 if device.type == "cpu" else 256  # so few stay in the processor's cache
-        with torch.no_grad():
+        with torch.inference_mode():
             chunks = [self.network(chunk.to(device)) for chunk in torch.as_tensor(images).split(size)]
         return torch.cat(chunks).cpu().numpy()
 
