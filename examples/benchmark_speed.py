@@ -1,12 +1,12 @@
 """How fast are the environments and the blends? Each figure next to what one would otherwise use, in one run.
 
-python examples/benchmark_speed.py (a quarter of an hour, and 12 GB of memory for OpenCV's blend of 50 megapixels)
+python examples/benchmark_speed.py (five minutes, and 12 GB of memory for OpenCV's blend of 50 megapixels)
 
 python examples/benchmark_speed.py --table DIR --json FILE (speed.md in DIR; the ratios in FILE)
 
 python examples/benchmark_speed.py --only env_cached blend_64 (some of them)
 
-python examples/benchmark_speed.py --quick (a minute: small photos, few rounds, no peer that needs gigabytes)
+python examples/benchmark_speed.py --quick (half a minute: small photos, one round)
 
 Ours and its peer take turns, round by round; the ratio is that of the medians, with the range of the rounds' own
 ratios. Peers are OpenCV's createMergeMertens(1, 1, 1) on ready-made exposures, while ours makes them on the way;
@@ -360,10 +360,10 @@ def env_discriminator(options: BenchmarkSpeed) -> Iterator[Result]:
 
 def first_calls(options: BenchmarkSpeed) -> Iterator[Result]:
     """What the user waits for, once after the installation and at each import."""
-    del options
-    with tempfile.TemporaryDirectory() as folder:
-        seconds = [_seconds(FIRST_CALLS, folder) for _ in range(2)]
-    yield Result("compile_seconds", seconds[0] - seconds[1], "s", "all compiled functions, once after installation")
+    if not options.quick:
+        with tempfile.TemporaryDirectory() as folder:
+            seconds = [_seconds(FIRST_CALLS, folder) for _ in range(2)]
+        yield Result("compile_seconds", seconds[0] - seconds[1], "s", "all compiled functions, once after installation")
     nothing = np.median([_seconds("import numpy, gymnasium, cv2", None) for _ in range(3)])
     imported = np.median([_seconds("import exposure_env", None) for _ in range(3)])
     yield Result("import_seconds", float(imported), "s", f"NumPy, OpenCV and Gymnasium alone: {nothing:.2f} s")
