@@ -1,5 +1,6 @@
 """The deterministic policy: observations of any type in, one exposure out. SB3's `BasePolicy` around the actor."""
 
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -36,11 +37,16 @@ class ExposurePolicy(BasePolicy):
         channels, size = plane_shape(observation_space)
         self.width, self.halvings = width, halvings
         self.actor = Actor(channels, size, width, halvings)
-        self.optimizer = torch.optim.Adam(self.actor.parameters(), lr_schedule(1), betas=betas)
+        self.learning = {"lr": lr_schedule(1), "betas": betas}
         self.critic, self.critic_optimizer = None, None
         if critic is not None:
             self.critic = Critic(channels, size, width, halvings, action=critic == "Q")
             self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), critic_lr_schedule(1), betas=betas)
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The actor's; made when it is first needed, as who only predicts would pay 70 MB for importing it."""
+        return torch.optim.Adam(self.actor.parameters(), **self.learning)
 
     def forward(self, observation: Tensor | dict[str, Tensor], deterministic: bool = True) -> Tensor:
         """Observations -> actions (N, 1); the policy has no randomness of its own."""

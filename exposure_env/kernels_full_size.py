@@ -109,14 +109,14 @@ def _coarse(images: np.ndarray, weights: np.ndarray, step: np.float32, levels: i
         return sums
 
     middle = (len(images) + 1) // 2  # always the same two sums, on however many threads
-    planes = []
-    for channel in range(3):
+    planes = np.empty((3, *weights.shape[1:]), np.float32)
+    for channel, plane in enumerate(planes):
         sums, more = spread(lambda part, c=channel: bands(c, part), [slice(middle), slice(middle, None)])
         for band, second in zip(sums, more, strict=False):  # a single exposure has no second sum
             band += second
         del more
-        planes.append(collapsed(sums))
-    return np.stack(planes)
+        plane[:] = collapsed(sums)
+    return planes
 
 
 def _tables(dtype: np.dtype, space: Space) -> np.ndarray:

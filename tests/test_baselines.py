@@ -7,10 +7,10 @@ from stable_baselines3.common.vec_env import VecTransposeImage
 from agents.baselines import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle, paired_scenes, photos_in
 from agents.policy import ExposurePolicy
 from agents.vec_env import ExposureVecEnv
-from exposure_env.env import encode, observation_space
 from exposure_env.episode import observe
 from exposure_env.fusion import mertens
 from exposure_env.image import clip, composite, expose, linear_to_srgb, luminance, srgb_to_linear
+from exposure_env.observations import encode, observation_space
 from exposure_env.photos import Photo, misexposed
 from exposure_env.rewards import psnr
 from exposure_env.samples import sample_photos
