@@ -158,6 +158,7 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
         kind = {"critic": "V", "q": "Q"}.get(self.value)
         self.policy = self.policy_class(self.observation_space, self.action_space, self.lr_schedule, critic=kind,
                                         critic_lr_schedule=self.critic_schedule, **self.policy_kwargs).to(self.device)
+        _ = self.policy.optimizer  # now, as it is what refuses a rate that makes no sense
 
     @property
     def exposure_env(self) -> ExposureVecEnv:
