@@ -145,15 +145,15 @@ def contenders(config: TrainConfig, protocol: Protocol, adversarial: bool) -> di
     for name, changes in OURS.items():
         settings = replace(config, **changes)
         model, game = build(settings, inputs, protocol.experts)
-        ready(model.exposure_env.task)
+        model.exposure_env.task.prepare()  # happens once in a training, however long
         made[name] = learning(model, game if adversarial else None)
         if name in RIVALS:
             model, game = build(settings, inputs, protocol.experts)
-            ready(model.exposure_env.task)
+            model.exposure_env.task.prepare()
             made[f"literal {name}"] = Literal(settings, model.exposure_env.task, game if adversarial else None).update
     for name, delay in {"TD3": 1, "TD3, delayed": 2}.items():
         model, game = build(config, inputs, protocol.experts)
-        ready(model.exposure_env.task)
+        model.exposure_env.task.prepare()
         steps = rollout_steps(model.exposure_env.task, config.num_envs, config.n_batches * config.batch_size)
         rival = build_off_policy(
             "td3", model.exposure_env, learning_rate=config.learning_rate, buffer_size=4000, batch_size=config.num_envs,
@@ -162,12 +162,6 @@ def contenders(config: TrainConfig, protocol: Protocol, adversarial: bool) -> di
         )
         made[name] = learning(rival, game if adversarial else None)
     return made
-
-
-def ready(task: ExposureTask) -> None:
-    """Segments all photos, which happens once in a training, however long."""
-    for i in range(len(task.photos)):
-        task.scene(i, np.random.default_rng(0))
 
 
 def learning(model, game: AdversarialReward | None) -> Update:
