@@ -250,7 +250,7 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
             for episodes in share.split(self.batch_size):
                 batch = select(finished, episodes.to(self.device))
                 values = critic_values(self, batch)
-                targets, _, _ = critic_targets(self, batch, values)
+                targets = critic_targets(self, batch, values)
                 loss = (targets - values).square().sum()
                 (loss / transitions).backward()
                 squared += loss.item() / num

@@ -196,9 +196,8 @@ def critic_values(model: "DeepExposure", finished: EpisodeState) -> Tensor:
     return model.policy.critic(seen, actions) if model.value == "q" else model.policy.critic(seen)
 
 
-def critic_targets(model: "DeepExposure", finished: EpisodeState,
-                   guesses: Tensor | None = None) -> tuple[Tensor, Tensor, EpisodeState]:
-    """What a critic learns from N finished episodes: (M,) targets, (M,) actions and the M states, all detached.
+def critic_targets(model: "DeepExposure", finished: EpisodeState, guesses: Tensor | None = None) -> Tensor:
+    """What a critic learns from N finished episodes: (M,) targets of the states that `visited` tells, detached.
 
     Rewards are those of the reward model as it is now, not as it was when the episodes were played.
 
@@ -221,12 +220,11 @@ def critic_targets(model: "DeepExposure", finished: EpisodeState,
             potential = torch.zeros_like(finished.evs).index_put((episode, states.step), scores)
             rewards += model.gamma * torch.cat([potential[:, 1:], torch.zeros_like(potential[:, :1])], 1) - potential
         values = torch.zeros_like(rewards)
-        actions = finished.evs[episode, states.step] / task.config.max_ev
         if model.td_lambda < 1:
             guesses = critic_values(model, finished) if guesses is None else guesses.detach()
             values = values.index_put((episode, states.step), guesses)
         targets = lambda_returns(rewards, values, finished.num_segments, model.gamma, model.td_lambda)
-    return targets[episode, states.step], actions, states
+    return targets[episode, states.step]
 
 
 def _scores_before(model: "DeepExposure", finished: EpisodeState) -> Tensor:

@@ -71,7 +71,8 @@ def fivek_protocol(pairs: Sequence[Photo], fold: int, raw: Sequence[Photo] = (),
                    others: Sequence[Photo] = (), num_folds: int = NUM_FOLDS, seed: int = 0) -> Protocol:
     """Real retouches: one fold of the pairs is the test, whole; the others are made into an unpaired data set.
 
-    The training pairs are split in two halves. Inputs are crops of the first half's photos, of the unpaired untouched
+    The training pairs are dealt into two halves, in turns by the brightness of the untouched photos: of a dozen, halves
+    drawn at random differ so much that the difference would be learned. Inputs are crops of the first half's photos, of the unpaired untouched
     ones, and of the first half's targets misexposed as in `misexposed_protocol`. Experts' photos are crops of the
     second half's targets and of the unpaired retouched ones. A discriminator soon knows a dozen photographs by heart,
     so other good ones join both sides: half of them misexposed among the inputs, half among the experts' photos.
@@ -98,8 +99,10 @@ def fivek_protocol(pairs: Sequence[Photo], fold: int, raw: Sequence[Photo] = (),
         raise ValueError(f"{len(missing)} of {len(pairs)} pairs have no target, such as {missing[0]!r}")
     tested = folds(len(pairs), num_folds, seed)[fold]
     rng = np.random.default_rng([seed, fold])
-    rest = rng.permutation(np.setdiff1d(np.arange(len(pairs)), tested))
-    first, second = ([pairs[i] for i in half] for half in np.array_split(rest, 2))
+    rest = np.setdiff1d(np.arange(len(pairs)), tested)
+    ranked = rest[np.argsort([pairs[i].image.mean() for i in rest], kind="stable")]
+    half = ((np.arange(len(rest)) + 1) // 2 + rng.integers(2)) % 2  # 0 1 1 0 0 1 1 0 ..., or the reverse
+    first, second = ([pairs[i] for i in ranked[half == which]] for which in (0, 1))
     good = [*(Photo(photo.name, photo.target) for photo in second), *experts]
     inputs = [*_all_crops([*first, *raw], SIZE, rng), *misexpose_all(_all_crops(first, SIZE, rng), rng)]
     retouched = _all_crops(good, SIZE * 9 // 8, rng)

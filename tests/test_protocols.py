@@ -124,6 +124,12 @@ class TestFiveK:
         assert of(added[0]) | of(added[1]) == {photo.name for photo in others} and not of(added[0]) & of(added[1])
         assert all(photo.ev_map is not None for photo in added[0]) and added[1][0].ev_map is None
 
+    @pytest.mark.parametrize("fold", range(NUM_FOLDS))
+    def test_untouched_photos_are_as_bright_in_either_half(self, fold):
+        level, protocol = {photo.name: photo.image.mean() for photo in PAIRS}, fivek_protocol(PAIRS, fold)
+        halves = [[level[name] for name in of(part)] for part in (protocol.inputs, protocol.experts)]
+        assert abs(np.mean(halves[0]) - np.mean(halves[1])) < 0.01  # neighbours differ by as much, the extremes by 0.14
+
     def test_every_pair_is_tested_once_and_whole(self):
         tested = [photo for fold in range(NUM_FOLDS) for photo in fivek_protocol(PAIRS, fold).test]
         assert sorted(photo.name for photo in tested) == [photo.name for photo in PAIRS]
