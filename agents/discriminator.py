@@ -4,6 +4,7 @@ R3GAN's loss and spectral normalisation are options.
 """
 
 import copy
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,9 @@ from torch.nn import functional
 
 from agents.networks import Discriminator
 from exposure_env.errors import NotFinite
+from exposure_env.kernels import num_threads, spread
+
+LEAST, MOST = 8, 32  # images that are worth a thread, and that stay in a processor's cache
 
 
 class DiscriminatorReward:
@@ -50,11 +54,26 @@ class DiscriminatorReward:
         """(N, H, W, 3) in [0, 1] -> (N,) scores, unbounded; only their differences mean something."""
         if isinstance(images, Tensor):
             return self.network(images)
-        device = next(self.network.parameters()).device
-        size = 32 if device.type == "cpu" else 256  # so few stay in the processor's cache
+        images, device = torch.as_tensor(images), next(self.network.parameters()).device
+        before = torch.get_num_threads()
+        threads = min(before, num_threads(), len(images) // LEAST) if device.type == "cpu" else 1
+        if threads <= 1:
+            scores = [self._score(chunk) for chunk in images.split(MOST if device.type == "cpu" else 256)]
+        else:  # a share of the images to each thread: on a busy machine far faster than a share of every layer
+            shares = images.tensor_split(threads * math.ceil(len(images) / (threads * MOST)))
+            try:
+                scores = spread(self._score_alone, shares)
+            finally:
+                torch.set_num_threads(before)
+        return torch.cat(scores).cpu().numpy()
+
+    def _score(self, images: Tensor) -> Tensor:
         with torch.inference_mode():
-            chunks = [self.network(chunk.to(device)) for chunk in torch.as_tensor(images).split(size)]
-        return torch.cat(chunks).cpu().numpy()
+            return self.network(images.to(next(self.network.parameters()).device))
+
+    def _score_alone(self, images: Tensor) -> Tensor:
+        torch.set_num_threads(1)  # of the calling thread
+        return self._score(images)
 
 
 class DiscriminatorTrainer:

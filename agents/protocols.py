@@ -72,10 +72,11 @@ def fivek_protocol(pairs: Sequence[Photo], fold: int, raw: Sequence[Photo] = (),
     """Real retouches: one fold of the pairs is the test, whole; the others are made into an unpaired data set.
 
     The training pairs are dealt into two halves, in turns by the brightness of the untouched photos: of a dozen, halves
-    drawn at random differ so much that the difference would be learned. Inputs are crops of the first half's photos, of the unpaired untouched
-    ones, and of the first half's targets misexposed as in `misexposed_protocol`. Experts' photos are crops of the
-    second half's targets and of the unpaired retouched ones. A discriminator soon knows a dozen photographs by heart,
-    so other good ones join both sides: half of them misexposed among the inputs, half among the experts' photos.
+    drawn at random differ so much that the difference would be learned. Inputs are crops of the first half's photos, of
+    the unpaired untouched ones, and of the first half's targets misexposed as in `misexposed_protocol`. Experts' photos
+    are crops of the second half's targets and of the unpaired retouched ones. A discriminator soon knows a dozen
+    photographs by heart, so other good ones join both sides: half of them misexposed among the inputs, half among the
+    experts' photos.
 
     Args:
         pairs: Photos with targets.

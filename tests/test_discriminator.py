@@ -1,5 +1,6 @@
 import copy
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -246,6 +247,21 @@ class TestReward:
         tensor = judge(torch.from_numpy(batch))
         assert isinstance(tensor, torch.Tensor)
         np.testing.assert_allclose(scores, tensor.detach(), atol=1e-6)
+
+    @pytest.mark.parametrize("num", [15, 16, 41, 130])  # too few to be shared out, two shares, and shares in pieces
+    def test_threads_change_no_score_and_are_given_back(self, num, monkeypatch):
+        judge, batch, before = reward(), images(num, size=16), torch.get_num_threads()
+        monkeypatch.setenv("EXPOSURE_THREADS", "2")
+        try:
+            torch.set_num_threads(1)
+            alone = judge(batch)
+            torch.set_num_threads(2)
+            np.testing.assert_allclose(judge(batch), alone, atol=1e-6)
+            assert torch.get_num_threads() == 2
+            with ThreadPoolExecutor(1) as later:
+                assert later.submit(torch.get_num_threads).result() == 2
+        finally:
+            torch.set_num_threads(before)
 
     def test_gradient_agrees_with_a_finite_difference(self):
         judge = reward()
