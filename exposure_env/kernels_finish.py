@@ -1,10 +1,11 @@
-"""Compiled: the second pass over a photo that was blended strip by strip, see `kernels_full_size`.
+"""Compiled: what follows on the blend strip by strip, a coarser band and the second pass; see `kernels_full_size`.
 
 Numba keeps compiled functions on disk until their own file changes: after a change in `kernels_rows`, touch this file.
 """
 
 import numpy as np
 
+from exposure_env.kernels import compiled
 from exposure_env.kernels_rows import (
     ONE,
     ZERO,
@@ -17,6 +18,23 @@ from exposure_env.kernels_rows import (
     mirrored,
     widen,
 )
+
+
+@compiled
+def weigh_band(image, step, weight, inverse, band):
+    """A band of an image and its weight, (image * step - band) * (weight * inverse), rounded as NumPy does it.
+
+    Args:
+        image: (h, w) int16.
+        step: What 1 means in there.
+        weight: (h, w) uint16.
+        inverse: (h, w) float32.
+        band: (h, w) float32, the next coarser level enlarged; set to the band.
+    """
+    for y in range(len(band)):
+        values, factors, scales, out = image[y], weight[y], inverse[y], band[y]
+        for x in range(len(out)):
+            out[x] = (np.float32(values[x]) * step - out[x]) * (np.float32(factors[x]) * scales[x])
 
 
 @fused
@@ -44,20 +62,20 @@ def _enlarge_half(coarse, i, columns, held, quarters, quarter, half, out):
 
 
 @fused
-def finish_rows(detail, step, coarse, rendered, rows, out):
+def finish_rows(low, high, step, coarse, rendered, rows):
     """Write rows of the result: the detail, the coarser levels enlarged, and the rendered thumbnail enlarged.
 
     Args:
-        detail: (H, W, 3) int16 of `blend_strip`.
-        step: What 1 means in there.
+        low: (H, W, 3) uint8 or uint16, the detail by `blend_strip`; set to the result.
+        high: The upper bits of the detail, see there.
+        step: What 1 means in the detail.
         coarse: (3, h, w) float32 at a quarter of the resolution; (3, 0, 0) for none.
         rendered: (3, h, w) float32 to be enlarged to the full size; (3, 0, 0) for none.
         rows: First row, and the one after the last.
-        out: (H, W, 3) uint8 or uint16; may be the memory of `detail`.
     """
-    height, width = detail.shape[:2]
+    height, width = low.shape[:2]
     half_rows, half_columns = (height + 1) // 2, (width + 1) // 2
-    top = np.float32(255) if out.itemsize == 1 else np.float32(65535)
+    top = np.float32(255) if low.itemsize == 1 else np.float32(65535)
     size = 4 * ((width + 3) // 4) + 8
     quarter, half = np.zeros(size // 4, np.float32), np.zeros(size // 2, np.float32)
     quarter_wide, half_wide = np.zeros((4, 3, size // 2), np.float32), np.zeros((4, 3, size), np.float32)
@@ -93,9 +111,19 @@ def finish_rows(detail, step, coarse, rendered, rows, out):
                 d, e, sums = smalls[near[2] & 3, c * width :], smalls[near[3] & 3, c * width :], line[c]
                 for x in range(width):
                     sums[x] += (a[x] * w0 + b[x] * w1) + (d[x] * w2 + e[x] * w3)
-        source, target = detail[y], out[y]
-        red, green, blue = line[0], line[1], line[2]
-        for x in range(width):  # all three at once: that way, LLVM makes vectors of it
-            target[x, 0] = np.rint(min(max(red[x] + source[x, 0] * step, ZERO), ONE) * top)
-            target[x, 1] = np.rint(min(max(green[x] + source[x, 1] * step, ZERO), ONE) * top)
-            target[x, 2] = np.rint(min(max(blue[x] + source[x, 2] * step, ZERO), ONE) * top)
+        out, red, green, blue = low[y], line[0], line[1], line[2]
+        if high.size:
+            rest = high[y]
+            for x in range(width):  # all three at once: that way, LLVM makes vectors of it
+                red[x] += np.int16(rest[x, 0] * 256 + out[x, 0]) * step
+                green[x] += np.int16(rest[x, 1] * 256 + out[x, 1]) * step
+                blue[x] += np.int16(rest[x, 2] * 256 + out[x, 2]) * step
+        else:
+            for x in range(width):
+                red[x] += np.int16(out[x, 0]) * step
+                green[x] += np.int16(out[x, 1]) * step
+                blue[x] += np.int16(out[x, 2]) * step
+        for x in range(width):
+            out[x, 0] = np.rint(min(max(red[x], ZERO), ONE) * top)
+            out[x, 1] = np.rint(min(max(green[x], ZERO), ONE) * top)
+            out[x, 2] = np.rint(min(max(blue[x], ZERO), ONE) * top)

@@ -128,10 +128,10 @@ def _places(small, strip, cubic, starts, shares):
 
 
 @fused
-def _write(room, strip, y, inverse, detail):
+def _write(room, strip, y, inverse, low, high):
     """Write row y of the sum of the two finest bands."""
     count = min(strip.width, strip.photo_width - strip.left)
-    out = detail[y, strip.left : strip.left + count]
+    out = low[y, strip.left : strip.left + count]
     for c in range(3):
         band, line = room.band[y & 15, c, MARGIN:], room.line[c * count : (c + 1) * count]
         enlarged_row(room.wide_band, c, MARGIN, y, (strip.photo_height + 1) // 2, line)
@@ -139,12 +139,17 @@ def _write(room, strip, y, inverse, detail):
             line[x] = np.rint(min(max((band[x] + line[x]) * inverse, -SHORT), SHORT))
     red, green, blue = room.line[:count], room.line[count:], room.line[2 * count :]
     for x in range(count):  # all three at once: that way, LLVM makes vectors of it
-        out[x, 0], out[x, 1], out[x, 2] = np.int16(red[x]), np.int16(green[x]), np.int16(blue[x])
+        out[x, 0], out[x, 1], out[x, 2] = np.int32(red[x]), np.int32(green[x]), np.int32(blue[x])
+    if high.size:
+        rest = high[y, strip.left : strip.left + count]
+        for x in range(count):
+            rest[x, 0], rest[x, 1] = np.int32(red[x]) >> 8, np.int32(green[x]) >> 8
+            rest[x, 2] = np.int32(blue[x]) >> 8
 
 
 @fused
 def blend_strip(
-    pixels, corner, tables, strip, room, gains, options, fits, smalls, depth, step, images, weights, detail
+    pixels, corner, tables, strip, room, gains, options, fits, smalls, depth, step, images, weights, low, high
 ):
     """Blend the exposures in one strip, all but the levels from a quarter of the resolution on.
 
@@ -159,10 +164,11 @@ def blend_strip(
         fits: (T, 2, h, w) float32 slopes and offsets for guided weights; (0, 2, 1, 1) for Mertens weights.
         smalls: (T, 3, h, w) float32 exposed thumbnails to be subtracted, with guided weights only.
         depth: Levels of the pyramid that are computed here: 0, 1 or 2.
-        step: What 1 means in `images` and `detail`.
-        images: (T, 3, h, w) int16, set to a quarter of the exposed images.
+        step: What 1 means in `images` and the blend.
+        images: Red, green and blue of the exposed images, (T, h, w) int16 each, set to a quarter of them.
         weights: (T, h, w) uint16, set to a quarter of the weights, 65535 for 1.
-        detail: (H, W, 3) int16, set to the blend of the finer levels.
+        low: (H, W, 3) uint8 or uint16, set to the blend of the finer levels: 16 bits, or the lower 8 of them.
+        high: (H, W, 3) int8, set to the upper 8; nothing in it where `low` has all 16.
     """
     size = strip.width + 2 * MARGIN
     half_size, quarter_size, inverse = size // 2, size // 4, ONE / step
@@ -223,7 +229,7 @@ def blend_strip(
                     quarter[x] = np.rint(min(max(quarter[x] * inverse, -SHORT), SHORT))
                 if strip.top <= 4 * j < bottom:
                     for c in range(3):
-                        source, target = quarter[c * quarter_size + 3 :], images[t, c, j, strip.left // 4 :]
+                        source, target = quarter[c * quarter_size + 3 :], images[c][t, j, strip.left // 4 :]
                         for x in range(count):
                             target[x] = np.int16(source[x])
                 for x in range(3 * quarter_size):  # what rounding takes away here, the finer level adds
@@ -238,7 +244,7 @@ def blend_strip(
                 border(room.half_band, 3, half_left, columns, True)
                 widen(room.half_band, room.wide_band[i & 7].reshape(3 * size))
         for y in range(max(4 * j - 8, strip.top), min(4 * j - 4, bottom, height)):
-            _write(room, strip, y, inverse, detail)
+            _write(room, strip, y, inverse, low, high)
 
 
 @fused
