@@ -36,7 +36,8 @@ from exposure_env.task import ExposureTask
 PROTOCOLS: dict[str, dict[str, Any]] = {  # what each protocol changes in the preset
     "misexposed": {},
     # What an expert does to a photo can't be told well from so few: mostly one EV for all, and not for long.
-    "fivek": {"total_timesteps": 12_000, "ev_prior": "mean", "ev_penalty": 4.0, "learning_rate": 5e-4},
+    "fivek": {"total_timesteps": 12_000, "ev_prior": "mean", "ev_penalty": 4.0, "learning_rate": 5e-4,
+              "misexposed": 0.25},
 }
 METHODS: dict[str, dict[str, Any]] = {  # what each learner changes in the shared configuration
     "paired": {"value": "pathwise", "reward": "psnr", "max_slope": 4.0, "ev_penalty": 0.0, "learning_rate": 1e-3},
