@@ -50,7 +50,7 @@ METHODS: dict[str, dict[str, Any]] = {  # what each learner changes in the share
     # Run by name only: the knob of the perception-distortion trade-off, what shaping is worth, a long budget
     **{f"II, penalty {weight}": {"value": "discriminator", "ev_penalty": weight} for weight in (0.1, 0.3, 3.0)},
     "I, no shaping": {"value": "critic", "shaping": False},
-    **{f"{form}, long": {"value": value, "total_timesteps": 200_000}
+    **{f"{form}, long": {"value": value, "total_timesteps": 120_000}
        for form, value in {"I": "critic", "II": "discriminator"}.items()},
 }
 MAIN = ("paired", "pathwise", "I", "II", "q", "ddpg", "td3")  # run by default
