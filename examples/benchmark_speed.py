@@ -233,12 +233,15 @@ def blend_64(options: BenchmarkSpeed) -> Iterator[Result]:
     labels = np.broadcast_to(np.arange(64)[:, None] // 8, (64, 64, 64)).astype(np.int32)
     evs = np.broadcast_to(EVS.astype(np.float32), (64, 8)).copy()
     exposures = [stack(np.rint(photo * 255).astype(np.uint8)) for photo in photos]
+    times = 1 if options.quick else 8
     for name in ("mertens", "mask_pyramid", "mertens_masked", "local"):
         fuse = kernels.rendering(name)
         extra = {"include_input": False} if name == "mertens" else {}
         fuse(photos, labels, evs, **extra)
-        ratio, told = race(lambda: rate(lambda: fuse(photos, labels, evs, **extra), 64),  # noqa: B023
-                           lambda: rate(lambda: [opencv(each) for each in exposures], 64), 3 * options.rounds)
+        ratio, told = race(
+            lambda: rate(lambda: [fuse(photos, labels, evs, **extra) for _ in range(times)], times * 64),  # noqa: B023
+            lambda: rate(lambda: [opencv(each) for _ in range(times) for each in exposures], times * 64),
+            options.rounds)
         yield Result("blend_64_speed" if name == "mertens" else f"blend_64_{name}", ratio, "times as fast",
                      f"OpenCV, 8 exposures; {name}, 64 px, 64 at once, images: {told}")
 
@@ -248,7 +251,7 @@ def blend_64(options: BenchmarkSpeed) -> Iterator[Result]:
 
 def segment_64(options: BenchmarkSpeed) -> Iterator[Result]:
     """Felzenszwalb's segmentation of thumbnails."""
-    images = thumbnails(32)
+    images = thumbnails(32) * (1 if options.quick else 8)
     felzenszwalb(images[0])
 
     def theirs() -> None:
@@ -256,7 +259,7 @@ def segment_64(options: BenchmarkSpeed) -> Iterator[Result]:
             skimage.segmentation.felzenszwalb(image, scale=300.0, sigma=0.5, min_size=50)
 
     ratio, told = race(lambda: rate(lambda: [felzenszwalb(image) for image in images], len(images)),
-                       lambda: rate(theirs, len(images)), 3 * options.rounds)
+                       lambda: rate(theirs, len(images)), options.rounds)
     yield Result("segment_64_speed", ratio, "times as fast", f"scikit-image, one thread; photos: {told}")
 
 
