@@ -56,7 +56,7 @@ METHODS: dict[str, dict[str, Any]] = {  # what each learner changes in the share
 MAIN = ("paired", "pathwise", "I", "II", "q", "ddpg", "td3")  # run by default
 OFF_POLICY: dict[str, dict[str, Any]] = {  # their further arguments of `build_off_policy`
     # On 64 transitions each: every transition is learned from two or three times. Without a potential, or with critics
-    # no faster than the actor, both run into the EV limit.
+    # no faster than the actor, both run into the EV limit at once; with them they overshoot, and mostly come back late.
     "ddpg": {"gradient_steps": 16, "shaping": True, "noise": "gaussian"},
     "td3": {"gradient_steps": 16, "shaping": True, "noise": "gaussian", "policy_delay": 16},
 }
