@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from agents.metrics import interval, iqm
@@ -159,7 +160,8 @@ def figure(finished: Sequence[Run]) -> Figure:
         group = [run for run in finished if run.method == method]
         points = [(run.results["distance"], run.gain) for run in group]
         if method in learners:
-            color = f"C{list(METHODS).index(method)}"
+            bright, place = divmod(list(METHODS).index(method), 10)
+            color = colormaps["tab20"].colors[2 * place + bright]  # ten colours, then their light versions
             lines = [np.array(run.results["curve"]) for run in group]
             for line in lines:
                 curves.plot(*line.T, color=color, linewidth=0.6, alpha=0.5)
