@@ -1,7 +1,9 @@
 """The compiled part of `kernels_fusion`: float32 arrays in and out, one photo after the other.
 
-Planes are rows in one long array, with two columns of room on either side for reflected pixels: R, G and B of a row,
-then those of the next row; level after level for a pyramid. `levels` says where: `kernels_fusion.levels_of`.
+Two planes make a channel: its even and its odd rows, each in a frame of reflected pixels, one row above and below, two
+columns left and right. So what a filter with steps of two rows asks for lies at the same distance everywhere, and one
+loop runs over a whole plane, the frame included. A pyramid is its levels, one after the other, an image its channels.
+`levels` says where a plane lies: `kernels_fusion.levels_of`.
 """
 
 import numpy as np
@@ -48,8 +50,8 @@ def _exp(x: np.float32) -> np.float32:
 def _power(x: np.float32, high: np.float32, low: np.float32) -> np.float32:
     """x^(high + low) for x >= 0, to 2e-7 of it, several at once."""
     bits = np.float32(x).view(np.int32)
-    exponent = np.int32((bits - SQRT_HALF_BITS) >> MANTISSA)
-    mantissa = np.int32(bits - (exponent << MANTISSA)).view(np.float32)  # from sqrt(1/2) to sqrt(2)
+    exponent = np.int32(np.int32(bits - SQRT_HALF_BITS) >> MANTISSA)
+    mantissa = np.int32(bits - np.int32(exponent << MANTISSA)).view(np.float32)  # from sqrt(1/2) to sqrt(2)
     s = (mantissa - ONE) / (mantissa + ONE)
     square = s * s
     series = ((NINTH * square + FLOAT(1 / 7)) * square + FLOAT(1 / 5)) * square + FLOAT(1 / 3)
@@ -60,32 +62,43 @@ def _power(x: np.float32, high: np.float32, low: np.float32) -> np.float32:
 
 
 @compiled(fastmath=FUSED)
-def _parts(x: np.ndarray, linear: bool, straight: np.ndarray, bent: np.ndarray) -> None:
-    """The straight and the bent branch of `image.linear_to_srgb`, each of all values."""
+def _parts(x: np.ndarray, linear: bool, low: np.float32, straight: np.ndarray, bent: np.ndarray) -> None:
+    """The straight and the bent branch of `image.linear_to_srgb`, each of all values, no less than low."""
+    if not linear:
+        for i in range(x.size):
+            straight[i] = bent[i] = low if x[i] < low else x[i]
+        return
     for i in range(x.size):
-        if not linear:
-            straight[i] = bent[i] = x[i]
-            continue
-        dark = x[i] <= KNEE
-        base = x[i] * PER_SLOPE if dark else (x[i] + LIFT) * PER_STRETCH
+        value = low if x[i] < low else x[i]
+        dark = value <= KNEE
+        base = value * PER_SLOPE if dark else (value + LIFT) * PER_STRETCH
         power = _power(base if base > ZERO else ZERO, DARK_HIGH if dark else BRIGHT_HIGH,
                        DARK_LOW if dark else BRIGHT_LOW)
-        straight[i] = x[i] if dark else SLOPE * power
-        bent[i] = STRETCH * power - LIFT if dark else x[i]
+        straight[i] = value if dark else SLOPE * power
+        bent[i] = STRETCH * power - LIFT if dark else value
 
 
 @compiled(fastmath=FUSED)
-def _expose(straight: np.ndarray, bent: np.ndarray, photo: np.ndarray, ev: float, linear: bool, bounds: tuple,
-            minus: np.float32, out: np.ndarray) -> None:
-    """The exposed photo within the bounds, minus `minus` times the photo itself; not for 0 EV."""
+def _expose(straight: np.ndarray, bent: np.ndarray, photo: np.ndarray, start: int, num: int, ev: float, linear: bool,
+            high: np.float32, minus: bool, out: np.ndarray, into: int) -> None:
+    """`num` values of the exposed photo, at most `high`, from `start` on; minus the photo itself where asked."""
     gain, bent_gain = FLOAT(2.0**ev), FLOAT(2.0 ** (ev / 2.4))
     lift = FLOAT(0.055 * (2.0 ** (ev / 2.4) - 1.0))
-    end, (low, high) = LINEAR_END if linear else FLOAT(np.inf), bounds
-    for i in range(photo.size):
-        value = straight[i] * gain
-        value = value if value <= end else bent[i] * bent_gain + lift
-        value = low if value < low else value
-        out[i] = (high if value > high else value) - minus * photo[i]
+    end = LINEAR_END if linear else FLOAT(np.inf)
+    start, into = start & POSITIVE, into & POSITIVE
+    if ev == ZERO:
+        for i in range(num):
+            out[into + i] = photo[start + i]
+    elif minus:
+        for i in range(num):
+            value = straight[start + i] * gain
+            value = value if value <= end else bent[start + i] * bent_gain + lift
+            out[into + i] = (high if value > high else value) - photo[start + i]
+    else:
+        for i in range(num):
+            value = straight[start + i] * gain
+            value = value if value <= end else bent[start + i] * bent_gain + lift
+            out[into + i] = high if value > high else value
 
 
 @compiled
@@ -96,65 +109,110 @@ def _reflect(index: int, length: int) -> int:
 
 
 @compiled
-def _reflect_columns(rows: np.ndarray, start: int, stride: int, num: int, width: int) -> None:
-    """Fills the two columns of room on the left and right of `num` rows, from `start` on."""
-    a, b, c, d = _reflect(-2, width), _reflect(-1, width), _reflect(width, width), _reflect(width + 1, width)
-    for r in range(num):
-        x = (start + r * stride) & POSITIVE
-        rows[x], rows[x + 1] = rows[(x + 2 + a) & POSITIVE], rows[(x + 2 + b) & POSITIVE]
-        rows[(x + 2 + width) & POSITIVE] = rows[(x + 2 + c) & POSITIVE]
-        rows[(x + 3 + width) & POSITIVE] = rows[(x + 2 + d) & POSITIVE]
-
-
-@compiled(fastmath=FUSED)
-def _down(levels: np.ndarray, level: int, channels: int, pyramid: np.ndarray, tall: np.ndarray) -> None:
-    """The next level of a pyramid, as `pyramid.pyr_down`."""
-    height, width, stride, start = levels[level]
-    small_height, small_width, small_stride, small_start = levels[level + 1]
-    size, small_width = (channels * stride) & POSITIVE, small_width & POSITIVE
-    for r in range(small_height):
-        a = (channels * start + size * _reflect(2 * r - 2, height)) & POSITIVE
-        b = (channels * start + size * _reflect(2 * r - 1, height)) & POSITIVE
-        c = (channels * start + size * 2 * r) & POSITIVE
-        d = (channels * start + size * _reflect(2 * r + 1, height)) & POSITIVE
-        e = (channels * start + size * _reflect(2 * r + 2, height)) & POSITIVE
-        t = (r * size) & POSITIVE
-        for j in range(size):
-            tall[t + j] = (
-                (pyramid[a + j] + pyramid[e + j]) + FOUR * (pyramid[b + j] + pyramid[d + j]) + SIX * pyramid[c + j]
-            )
-    _reflect_columns(tall, 0, stride, channels * small_height, width)
-    for r in range(channels * small_height):
-        x, out = (r * stride) & POSITIVE, (channels * small_start + r * small_stride + 2) & POSITIVE
-        for j in range(small_width):
-            x0, x1, x2, x3, x4 = x + 2 * j, x + 2 * j + 1, x + 2 * j + 2, x + 2 * j + 3, x + 2 * j + 4
-            total = (tall[x0] + tall[x4]) + FOUR * (tall[x1] + tall[x3]) + SIX * tall[x2]
-            pyramid[out + j] = total * FLOAT(1 / 256)
-
-
-@compiled(fastmath=FUSED)
-def _widen(levels: np.ndarray, level: int, top: int, bottom: int, pyramid: np.ndarray, wide: np.ndarray) -> None:
-    """Rows top..bottom-1 of level level + 1, three channels, stretched to the width of the level before."""
-    stride = levels[level, 2]
-    _, width, small_stride, start = levels[level + 1]
-    width = width & POSITIVE
-    for r in range(3 * top, 3 * bottom):  # on the left as by reflection, on the right repeated, as in OpenCV
-        x = (3 * start + r * small_stride + 1) & POSITIVE
-        pyramid[x] = pyramid[x + 1 + min(1, width - 1)]
-        pyramid[x + 1 + width] = pyramid[x + width]
-    for r in range(3 * top, 3 * bottom):
-        x, out = (3 * start + r * small_stride + 1) & POSITIVE, (r * stride + 2) & POSITIVE
-        for j in range(width):
-            wide[out + 2 * j] = ((pyramid[x + j] + pyramid[x + j + 2]) + SIX * pyramid[x + j + 1]) * EIGHTH
-            wide[out + 2 * j + 1] = (pyramid[x + j + 1] + pyramid[x + j + 2]) * HALF
+def _at(levels: np.ndarray, level: int, r: int, c: int) -> int:
+    """Where pixel (r, c) of a level is, or of its frame, from -2 on."""
+    stride, plane, start = levels[level, 2], levels[level, 3], levels[level, 4]
+    return (start + (r & 1) * plane + (r // 2 + 1) * stride + c + 2) & POSITIVE
 
 
 @compiled
-def _neighbours(r: int, small_height: int, size: int) -> tuple[int, int, int]:
-    """Offsets of the three coarser rows around row r."""
-    here = r // 2
-    above, below = min(abs(here - 1), small_height - 1), min(here + 1, small_height - 1)
-    return (above * size) & POSITIVE, (here * size) & POSITIVE, (below * size) & POSITIVE
+def _rows(stride: int, top: int, bottom: int) -> tuple[int, int]:
+    """Where rows top..bottom-1 begin in a plane without its frame, and how long they are; perhaps a row more."""
+    return (top // 2 * stride) & POSITIVE, (((bottom + 1) // 2 - top // 2) * stride) & POSITIVE
+
+
+@compiled
+def _beside(parity: int, stride: int, plane: int, first: int) -> tuple[int, int, int]:
+    """Offsets of even or odd rows of level 0, of the rows above and of those below."""
+    above = (1 - parity) * plane + parity * stride + first
+    return (parity * plane + stride + first) & POSITIVE, above & POSITIVE, (above + stride) & POSITIVE
+
+
+@compiled
+def _frame_columns(levels: np.ndarray, level: int, top: int, bottom: int, array: np.ndarray, offset: int) -> None:
+    """Fills the frame left and right of rows top..bottom-1, and perhaps of one before and after, by reflection."""
+    width, stride, plane, start = levels[level, 1], levels[level, 2], levels[level, 3], levels[level, 4]
+    a, b = (2 + _reflect(-2, width)) & POSITIVE, (2 + _reflect(-1, width)) & POSITIVE
+    c, d = (2 + _reflect(width, width)) & POSITIVE, (2 + _reflect(width + 1, width)) & POSITIVE
+    width, stride = width & POSITIVE, stride & POSITIVE
+    for p in range(2):
+        x = (offset + start + p * plane + stride * (top // 2 + 1)) & POSITIVE
+        for _ in range((bottom + 1) // 2 - top // 2):
+            array[x], array[x + 1] = array[x + a], array[x + b]
+            array[x + width + 2], array[x + width + 3] = array[x + c], array[x + d]
+            x += stride
+
+
+@compiled
+def _frame_rows(levels: np.ndarray, level: int, array: np.ndarray, offset: int) -> None:
+    """Fills the frame above and below by reflection, columns of the frame included."""
+    height, stride = levels[level, 0], levels[level, 2]
+    for k in range(3 + height % 2):
+        r = k - 2 if k < 2 else height + k - 2
+        x = (offset + _at(levels, level, r, -2)) & POSITIVE
+        y = (offset + _at(levels, level, _reflect(r, height), -2)) & POSITIVE
+        for j in range(stride):
+            array[x + j] = array[y + j]
+
+
+@compiled(fastmath=FUSED)
+def _down(levels: np.ndarray, level: int, array: np.ndarray, offset: int, tall: np.ndarray, small: np.ndarray) -> None:
+    """The next level of a pyramid, as `pyramid.pyr_down`, in rows with a frame of one pixel."""
+    height, stride, plane, start = levels[level, 0], levels[level, 2], levels[level, 3], levels[level, 4]
+    half, num = (stride // 2) & POSITIVE, ((height + 1) // 2 * stride) & POSITIVE
+    even = (offset + start + stride) & POSITIVE
+    above, below, odd = (even - stride) & POSITIVE, (even + stride) & POSITIVE, (even + plane) & POSITIVE
+    before = (odd - stride) & POSITIVE
+    for i in range(num):
+        tall[i] = (
+            (array[above + i] + array[below + i]) + FOUR * (array[before + i] + array[odd + i]) + SIX * array[even + i]
+        )
+    for i in range(num // 2 - 2):
+        total = (tall[2 * i] + tall[2 * i + 4]) + FOUR * (tall[2 * i + 1] + tall[2 * i + 3]) + SIX * tall[2 * i + 2]
+        small[half + 1 + i] = total * FLOAT(1 / 256)
+
+
+@compiled
+def _split(levels: np.ndarray, level: int, small: np.ndarray, stride: int, array: np.ndarray, offset: int) -> None:
+    """Rows with a frame become a level."""
+    height, width = levels[level, 0], levels[level, 1] & POSITIVE
+    for p in range(2):
+        x, y = ((p + 1) * stride + 1) & POSITIVE, (offset + _at(levels, level, p, 0)) & POSITIVE
+        for _ in range((height + 1 - p) // 2):
+            for j in range(width):
+                array[y + j] = small[x + j]
+            x, y = (x + 2 * stride) & POSITIVE, (y + levels[level, 2]) & POSITIVE
+    _frame_columns(levels, level, 0, height, array, offset)
+    _frame_rows(levels, level, array, offset)
+
+
+@compiled
+def _join(levels: np.ndarray, level: int, small: np.ndarray, stride: int, array: np.ndarray, offset: int) -> None:
+    """A level becomes rows with a frame, which is left as it is."""
+    height, width = levels[level, 0], levels[level, 1] & POSITIVE
+    for r in range(height):
+        x, y = ((r + 1) * stride + 1) & POSITIVE, (offset + _at(levels, level, r, 0)) & POSITIVE
+        for j in range(width):
+            small[x + j] = array[y + j]
+
+
+@compiled(fastmath=FUSED)
+def _widen(levels: np.ndarray, level: int, small: np.ndarray, wide: np.ndarray) -> None:
+    """The next level, in rows with a frame, stretched to the width of this one."""
+    height, width, stride = levels[level, 0], levels[level, 1], levels[level, 2]
+    rows, columns, half = (height + 1) // 2, (width + 1) // 2, (stride // 2) & POSITIVE
+    for r in range(1, rows + 1):  # left and above as by reflection, right and below repeated, as in OpenCV
+        x = (r * half) & POSITIVE
+        small[x] = small[(x + 1 + min(1, columns - 1)) & POSITIVE]
+        small[(x + columns + 1) & POSITIVE] = small[(x + columns) & POSITIVE]
+    second, last = (min(2, rows) * half) & POSITIVE, (rows * half) & POSITIVE
+    for j in range(half):
+        small[j] = small[second + j]
+    for j in range(half):
+        small[last + half + j] = small[last + j]
+    for i in range(last + 2 * half - 2):
+        wide[2 * i + 2] = ((small[i] + small[i + 2]) + SIX * small[i + 1]) * EIGHTH
+        wide[2 * i + 3] = (small[i + 1] + small[i + 2]) * HALF
 
 
 @compiled
@@ -164,67 +222,55 @@ def _fill(array: np.ndarray, start: int, num: int, value: np.float32) -> None:
         array[start + i] = value
 
 
-@compiled
-def _repeat(plane: np.ndarray, start: int, stride: int, row: np.ndarray) -> None:
-    """A row of one channel for all three."""
-    x, stride = start & POSITIVE, stride & POSITIVE
-    for j in range(stride):
-        row[j] = row[stride + j] = row[2 * stride + j] = plane[x + j]
-
-
 @compiled(fastmath=FUSED)
 def _add_bands(levels: np.ndarray, top: int, bottom: int, change: np.ndarray, weight: np.ndarray, bands: np.ndarray,
-               wide: np.ndarray, row: np.ndarray) -> None:
+               tall: np.ndarray, small: np.ndarray) -> None:
     """Adds the Laplacian bands of a change, under its weight, which is zero except in rows top..bottom-1."""
-    last = len(levels) - 1
+    last, room = len(levels) - 1, len(weight)
+    _frame_columns(levels, 0, 0, levels[0, 0], weight, 0)
+    _frame_rows(levels, 0, weight, 0)
     for level in range(last):
-        height, width, stride, start = levels[level]
-        width = width & POSITIVE
-        small_height = levels[level + 1, 0]
-        _down(levels, level, 3, change, wide)
-        _down(levels, level, 1, weight, wide)
-        small_top, small_bottom = max(0, (top - 1) // 2), min(small_height, (bottom + 1) // 2 + 1)
-        _widen(levels, level, small_top, small_bottom, change, wide)
-        size = (3 * stride) & POSITIVE
-        for r in range(top, bottom):
-            a, b, c = _neighbours(r, small_height, size)
-            x = (3 * start + r * size) & POSITIVE
-            _repeat(weight, start + r * stride, stride, row)
-            if r % 2 == 0:
-                for j in range(size):
-                    smooth = ((wide[a + j] + wide[c + j]) + SIX * wide[b + j]) * EIGHTH
-                    bands[x + j] += row[j] * (change[x + j] - smooth)
-            else:
-                for j in range(size):
-                    smooth = (wide[b + j] + wide[c + j]) * HALF
-                    bands[x + j] += row[j] * (change[x + j] - smooth)
-        top, bottom = small_top, small_bottom
-    _, _, stride, start = levels[last]
-    size = (3 * stride) & POSITIVE
-    for r in range(top, bottom):
-        x = (3 * start + r * size) & POSITIVE
-        _repeat(weight, start + r * stride, stride, row)
-        for j in range(size):
-            bands[x + j] += row[j] * change[x + j]
+        height, stride, plane, start = levels[level, 0], levels[level, 2], levels[level, 3], levels[level, 4]
+        half, rows = (stride // 2) & POSITIVE, (height + 1) // 2
+        _down(levels, level, weight, 0, tall, small)
+        _split(levels, level + 1, small, half, weight, 0)
+        first, num = _rows(stride, top, bottom)
+        for offset in range(0, 3 * room, room):
+            _down(levels, level, change, offset, tall, small)
+            _split(levels, level + 1, small, half, change, offset)
+            _widen(levels, level, small, tall)
+            w, b = (start + stride + first) & POSITIVE, (stride + first) & POSITIVE
+            a, c, x = (b - stride) & POSITIVE, (b + stride) & POSITIVE, (offset + w) & POSITIVE
+            for i in range(num):
+                smooth = ((tall[a + i] + tall[c + i]) + SIX * tall[b + i]) * EIGHTH
+                bands[x + i] += weight[w + i] * (change[x + i] - smooth)
+            x, w = (x + plane) & POSITIVE, (w + plane) & POSITIVE
+            for i in range(num):
+                smooth = (tall[b + i] + tall[c + i]) * HALF
+                bands[x + i] += weight[w + i] * (change[x + i] - smooth)
+        top, bottom = max(0, (top - 1) // 2), min(rows, (bottom + 1) // 2 + 1)
+    start, num = levels[last, 4] & POSITIVE, (2 * levels[last, 3]) & POSITIVE
+    for offset in range(0, 3 * room, room):
+        x = (offset + start) & POSITIVE
+        for i in range(num):
+            bands[x + i] += weight[start + i] * change[x + i]
 
 
 @compiled(fastmath=FUSED)
-def _collapse(levels: np.ndarray, bands: np.ndarray, wide: np.ndarray) -> None:
+def _collapse(levels: np.ndarray, room: int, bands: np.ndarray, tall: np.ndarray, small: np.ndarray) -> None:
     """Level 0 of the bands becomes their sum."""
     for level in range(len(levels) - 2, -1, -1):
-        height, _, stride, start = levels[level]
-        small_height = levels[level + 1, 0]
-        size = (3 * stride) & POSITIVE
-        _widen(levels, level, 0, small_height, bands, wide)
-        for r in range(height):
-            above, here, below = _neighbours(r, small_height, size)
-            x = (3 * start + r * size) & POSITIVE
-            if r % 2 == 0:
-                for j in range(size):
-                    bands[x + j] += ((wide[above + j] + wide[below + j]) + SIX * wide[here + j]) * EIGHTH
-            else:
-                for j in range(size):
-                    bands[x + j] += (wide[here + j] + wide[below + j]) * HALF
+        height, stride, plane, start = levels[level, 0], levels[level, 2] & POSITIVE, levels[level, 3], levels[level, 4]
+        num = ((height + 1) // 2 * stride) & POSITIVE
+        for offset in range(0, 3 * room, room):
+            _join(levels, level + 1, small, stride // 2, bands, offset)
+            _widen(levels, level, small, tall)
+            x, c = (offset + start + stride) & POSITIVE, (2 * stride) & POSITIVE
+            for i in range(num):
+                bands[x + i] += ((tall[i] + tall[c + i]) + SIX * tall[stride + i]) * EIGHTH
+            x = (x + plane) & POSITIVE
+            for i in range(num):
+                bands[x + i] += (tall[stride + i] + tall[c + i]) * HALF
 
 
 @compiled(fastmath=FUSED)
@@ -238,68 +284,79 @@ def _measures(laplacian: np.float32, red: np.float32, green: np.float32, blue: n
 
 
 @compiled(fastmath=FUSED)
-def _quality(level: np.ndarray, top: int, bottom: int, image: np.ndarray, powers: tuple, epsilon: np.float32,
-             row: np.ndarray, mask: np.ndarray, weight: np.ndarray, offset: int) -> None:
-    """Rows top..bottom-1 of (`fusion.mertens_weights` + epsilon) * mask."""
-    height, width, stride = level[0], level[1] & POSITIVE, level[2] & POSITIVE
-    contrast, saturation, exposedness = powers
-    size, slope = 3 * stride, -exposedness / FLOAT(0.08)
-    _reflect_columns(image, 0, stride, 3 * height, width)
-    for r in range(top, bottom):
-        above, below = (size * _reflect(r - 1, height)) & POSITIVE, (size * _reflect(r + 1, height)) & POSITIVE
-        here = (size * r) & POSITIVE
-        for j in range(size - 2):  # differences of neighbours first: they are exact
-            centre = image[here + j + 1]
-            across = (image[here + j + 2] - centre) - (centre - image[here + j])
-            row[j] = across + ((image[below + j + 1] - centre) - (centre - image[above + j + 1]))
-        x, y, z = here + 2, here + stride + 2, here + 2 * stride + 2
-        w, m = (offset + r * stride + 2) & POSITIVE, (r * stride + 2) & POSITIVE
-        if contrast == ONE and saturation == ONE:
-            for j in range(width):
-                laplacian = RED * row[j + 1] + GREEN * row[j + 1 + stride] + BLUE * row[j + 1 + 2 * stride]
-                laplacian, spread, exponent = _measures(laplacian, image[x + j], image[y + j], image[z + j])
-                weight[w + j] = (laplacian * spread * _exp(slope * exponent) + epsilon) * mask[m + j]
-        else:
-            for j in range(width):
-                laplacian = RED * row[j + 1] + GREEN * row[j + 1 + stride] + BLUE * row[j + 1 + 2 * stride]
-                laplacian, spread, exponent = _measures(laplacian, image[x + j], image[y + j], image[z + j])
-                product = laplacian**contrast * spread**saturation * _exp(slope * exponent)
-                weight[w + j] = (product + epsilon) * mask[m + j]
+def _steps(image: np.ndarray, room: int, here: int, there: int, num: int, out: np.ndarray) -> None:
+    """How much lighter the grey image is there than here; from the steps of the channels, which are exact."""
+    room, here, there = room & POSITIVE, here & POSITIVE, there & POSITIVE
+    green, blue, greener, bluer = room + here, 2 * room + here, room + there, 2 * room + there
+    for i in range(num):
+        red_step, green_step = image[there + i] - image[here + i], image[greener + i] - image[green + i]
+        out[here + i] = RED * red_step + GREEN * green_step + BLUE * (image[bluer + i] - image[blue + i])
 
 
 @compiled(fastmath=FUSED)
-def _soften(level: np.ndarray, top: int, bottom: int, passes: int, mask: np.ndarray, other: np.ndarray) -> tuple:
+def _quality(levels: np.ndarray, top: int, bottom: int, image: np.ndarray, room: int, powers: tuple,
+             epsilon: np.float32, right: np.ndarray, down: np.ndarray, mask: np.ndarray, weight: np.ndarray,
+             offset: int) -> None:
+    """Rows top..bottom-1 of (`fusion.mertens_weights` + epsilon) * mask; an empty mask stands for the whole image."""
+    stride, plane, (contrast, saturation, exposedness) = levels[0, 2], levels[0, 3], powers
+    slope = -exposedness / FLOAT(0.08)
+    _steps(image, room, 0, 1, 2 * plane - 1, right)
+    _steps(image, room, 0, plane, plane, down)  # from even rows to the odd ones below
+    _steps(image, room, plane, stride, plane - stride, down)
+    first, num = _rows(stride, top, bottom)
+    for p in range(2):
+        x, above, _ = _beside(p, stride, plane, first)
+        left, y, z, w = (x - 1) & POSITIVE, (room + x) & POSITIVE, (2 * room + x) & POSITIVE, (offset + x) & POSITIVE
+        if contrast == ONE and saturation == ONE:
+            for i in range(num):
+                laplacian = (right[x + i] - right[left + i]) + (down[x + i] - down[above + i])
+                laplacian, spread, exponent = _measures(laplacian, image[x + i], image[y + i], image[z + i])
+                weight[w + i] = laplacian * spread * _exp(slope * exponent) + epsilon
+        else:
+            for i in range(num):
+                laplacian = (right[x + i] - right[left + i]) + (down[x + i] - down[above + i])
+                laplacian, spread, exponent = _measures(laplacian, image[x + i], image[y + i], image[z + i])
+                weight[w + i] = laplacian**contrast * spread**saturation * _exp(slope * exponent) + epsilon
+        if len(mask):
+            for i in range(num):
+                weight[w + i] *= mask[x + i]
+
+
+@compiled(fastmath=FUSED)
+def _soften(levels: np.ndarray, top: int, bottom: int, passes: int, mask: np.ndarray, other: np.ndarray) -> tuple:
     """Blurs a mask, zero except in rows top..bottom-1, in place; gives the rows in which it is not zero then."""
-    height, width, stride = level[0], level[1] & POSITIVE, level[2] & POSITIVE
+    height, stride, plane = levels[0, 0], levels[0, 2], levels[0, 3]
     for _ in range(passes):
+        _frame_rows(levels, 0, mask, 0)
         top, bottom = max(0, top - 1), min(height, bottom + 1)
-        for r in range(top, bottom):
-            above, below = (stride * _reflect(r - 1, height)) & POSITIVE, (stride * _reflect(r + 1, height)) & POSITIVE
-            here = (stride * r) & POSITIVE
-            for j in range(stride):
-                other[here + j] = (mask[above + j] + mask[below + j] + TWO * mask[here + j]) * QUARTER
-        _reflect_columns(other, stride * top, stride, bottom - top, width)
-        for r in range(top, bottom):
-            here = (stride * r + 1) & POSITIVE
-            for j in range(width):
-                mask[here + j + 1] = (other[here + j] + other[here + j + 2] + TWO * other[here + j + 1]) * QUARTER
+        first, num = _rows(stride, top, bottom)
+        for p in range(2):
+            here, above, below = _beside(p, stride, plane, first)
+            for i in range(num):
+                other[here + i] = (mask[above + i] + mask[below + i] + TWO * mask[here + i]) * QUARTER
+        _frame_columns(levels, 0, top, bottom, other, 0)
+        for p in range(2):
+            here, _, _ = _beside(p, stride, plane, first)
+            left, right = (here - 1) & POSITIVE, (here + 1) & POSITIVE
+            for i in range(num):
+                mask[here + i] = (other[left + i] + other[right + i] + TWO * other[here + i]) * QUARTER
     return top, bottom
 
 
 @compiled
-def _cut_out(level: np.ndarray, labels: np.ndarray, segment: int, rows: np.ndarray, feather: int, mask: np.ndarray,
+def _cut_out(levels: np.ndarray, labels: np.ndarray, segment: int, rows: np.ndarray, feather: int, mask: np.ndarray,
              other: np.ndarray) -> tuple:
     """The mask of one segment, softened, and the rows in which it is not zero; -1 stands for the whole image."""
-    height, width, stride = level[0], level[1], level[2] & POSITIVE
-    _fill(mask, 0, height * stride, ONE if segment < 0 else ZERO)
+    height, width, plane = levels[0, 0], levels[0, 1], levels[0, 3]
+    _fill(mask, 0, 2 * plane, ONE if segment < 0 else ZERO)
     if segment < 0:
         return 0, height
     top, bottom = rows[segment, 0], rows[segment, 1]
     for r in range(top, bottom):
-        here = (r * stride + 2) & POSITIVE
+        here = _at(levels, 0, r, 0)
         for j in range(width):
             mask[here + j] = FLOAT(labels[r, j] == segment)
-    return _soften(level, top, bottom, feather, mask, other) if top < bottom else (top, bottom)
+    return _soften(levels, top, bottom, feather, mask, other) if top < bottom else (top, bottom)
 
 
 @compiled
@@ -341,25 +398,29 @@ def blend(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, counts: np.nd
         out: (N, H, W, 3).
     """
     num, height, width = photos.shape[:3]
-    slots, stride = evs.shape[1], levels[0, 2]
-    plane, room = height * stride, levels[-1, 3] + levels[-1, 0] * levels[-1, 2]
-    photo, straight, bent = np.zeros(3 * plane, FLOAT), np.zeros(3 * plane, FLOAT), np.zeros(3 * plane, FLOAT)
+    slots, last = evs.shape[1], len(levels) - 1
+    planes, room = (2 * levels[0, 3]) & POSITIVE, (levels[last, 4] + 2 * levels[last, 3]) & POSITIVE
+    photo, straight, bent = np.zeros(3 * planes, FLOAT), np.zeros(3 * planes, FLOAT), np.zeros(3 * planes, FLOAT)
     change, bands = np.zeros(3 * room, FLOAT), np.zeros(3 * room, FLOAT)
-    wide, row = np.zeros(3 * (height // 2 + 1) * stride, FLOAT), np.zeros(3 * stride, FLOAT)
-    mask, other, total = np.zeros(room, FLOAT), np.zeros(plane, FLOAT), np.ones(plane, FLOAT)
-    weights = np.zeros((slots + 1 if weighed else 0) * plane, FLOAT)
+    tall, small = np.zeros(planes // 2, FLOAT), np.zeros(planes // 2, FLOAT)
+    mask, total = np.zeros(room, FLOAT), np.zeros(planes, FLOAT)
+    steps, other = np.zeros(planes, FLOAT), np.zeros(planes, FLOAT)
+    weights = np.zeros((slots + 1 if weighed else 0) * planes, FLOAT)
     rows, spans = np.zeros((slots, 2), np.int64), np.zeros((slots + 1, 2), np.int64)
     infinite = (FLOAT(-np.inf), FLOAT(np.inf))
     bounds, ends = (ZERO, ONE) if clips[0] else infinite, (ZERO, ONE) if clips[1] else infinite
     for n in range(num):
         pixels, image = photos[n].reshape(-1), out[n].reshape(-1)
         for r in range(height):
-            i, x = (3 * r * width) & POSITIVE, (3 * r * stride + 2) & POSITIVE
-            y, z = (x + stride) & POSITIVE, (x + 2 * stride) & POSITIVE
+            i, x = (3 * r * width) & POSITIVE, _at(levels, 0, r, 0)
+            y, z = (x + planes) & POSITIVE, (x + 2 * planes) & POSITIVE
             for j in range(width):
                 red, green, blue = pixels[i + 3 * j], pixels[i + 3 * j + 1], pixels[i + 3 * j + 2]
                 photo[x + j], photo[y + j], photo[z + j] = red, green, blue
-        _parts(photo, linear, straight, bent)
+        for offset in range(0, 3 * planes, planes):
+            _frame_columns(levels, 0, 0, height, photo, offset)
+            _frame_rows(levels, 0, photo, offset)
+        _parts(photo, linear, bounds[0], straight, bent)
         for i in range(photo.size):
             value = bounds[0] if photo[i] < bounds[0] else photo[i]
             photo[i] = bounds[1] if value > bounds[1] else value
@@ -368,48 +429,49 @@ def blend(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, counts: np.nd
             _rows_of_segments(labels[n], rows)
         count = min(counts[n], slots)
         if weighed:
-            _fill(total, 0, plane, ZERO)
-            _fill(mask, 0, plane, ONE)
+            _fill(total, 0, planes, ZERO)
             for t in range(0, count + include_input):
                 ev = evs[n, t] if t < count else ZERO
                 top, bottom = 0, height
                 if masked:
                     segment = t if t < count else -1
-                    top, bottom = _cut_out(levels[0], labels[n], segment, rows, feather, mask, other)
-                    _fill(weights, t * plane, plane, ZERO)
+                    top, bottom = _cut_out(levels, labels[n], segment, rows, feather, mask, other)
+                    _fill(weights, t * planes, planes, ZERO)
                 spans[t, 0], spans[t, 1] = top, bottom
-                if ev == ZERO:
-                    for i in range(photo.size):
-                        change[i] = photo[i]
-                else:
-                    _expose(straight, bent, photo, ev, linear, bounds, ZERO, change)
-                _quality(levels[0], top, bottom, change, powers, epsilon, row, mask, weights, t * plane)
-                base = (t * plane) & POSITIVE
-                for i in range(plane):
+                for c in range(3):
+                    _expose(straight, bent, photo, c * planes, planes, ev, linear, bounds[1], False, change, c * room)
+                _quality(levels, top, bottom, change, room, powers, epsilon, steps, other,
+                         mask if masked else mask[:0], weights, t * planes)
+                base = (t * planes) & POSITIVE
+                for i in range(planes):
                     total[i] += weights[base + i]
-            for i in range(plane):
+            for i in range(planes):
                 total[i] = ONE / total[i] if total[i] > ZERO else ZERO
         for t in range(count):
             if evs[n, t] == ZERO:
                 continue
             if weighed:
                 top, bottom = spans[t, 0], spans[t, 1]
-                base = (t * plane) & POSITIVE
-                for i in range(plane):
+                base = (t * planes) & POSITIVE
+                for i in range(planes):
                     mask[i] = weights[base + i] * total[i]
             else:
-                top, bottom = _cut_out(levels[0], labels[n], t, rows, feather, mask, other)
+                top, bottom = _cut_out(levels, labels[n], t, rows, feather, mask, other)
             if top < bottom:
-                _expose(straight, bent, photo, evs[n, t], linear, bounds, ONE, change)
-                _add_bands(levels, top, bottom, change, mask, bands, wide, row)
-        _collapse(levels, bands, wide)
-        for i in range(photo.size):
-            value = photo[i] + bands[i]
-            value = ends[0] if value < ends[0] else value
-            bands[i] = ends[1] if value > ends[1] else value
+                for c in range(3):
+                    _expose(straight, bent, photo, c * planes, planes, evs[n, t], linear, bounds[1], True, change,
+                            c * room)
+                _add_bands(levels, top, bottom, change, mask, bands, tall, small)
+        _collapse(levels, room, bands, tall, small)
+        for c in range(3):
+            x, y = (c * planes) & POSITIVE, (c * room) & POSITIVE
+            for i in range(planes):
+                value = photo[x + i] + bands[y + i]
+                value = ends[0] if value < ends[0] else value
+                bands[y + i] = ends[1] if value > ends[1] else value
         for r in range(height):
-            i, x = (3 * r * width) & POSITIVE, (3 * r * stride + 2) & POSITIVE
-            y, z = (x + stride) & POSITIVE, (x + 2 * stride) & POSITIVE
+            i, x = (3 * r * width) & POSITIVE, _at(levels, 0, r, 0)
+            y, z = (x + room) & POSITIVE, (x + 2 * room) & POSITIVE
             for j in range(width):
                 red, green, blue = bands[x + j], bands[y + j], bands[z + j]
                 image[i + 3 * j], image[i + 3 * j + 1], image[i + 3 * j + 2] = red, green, blue
@@ -430,7 +492,7 @@ def expose_segments(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, lin
         photo, image, segment = photos[n].reshape(-1), out[n].reshape(-1), labels[n].reshape(-1)
         for k in range(evs.shape[1]):
             gains[k], bent_gains[k] = FLOAT(2.0 ** evs[n, k]), FLOAT(2.0 ** (evs[n, k] / 2.4))
-        _parts(photo, linear, straight, bent)
+        _parts(photo, linear, FLOAT(-np.inf), straight, bent)
         for i in range(segment.size):
             k = segment[i]
             gain[3 * i] = gain[3 * i + 1] = gain[3 * i + 2] = gains[k]

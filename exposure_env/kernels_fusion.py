@@ -26,11 +26,13 @@ PIXELS = 2048  # that one thread should have at least: as many take a tenth of a
 
 @cache
 def levels_of(height: int, width: int, levels: int) -> np.ndarray:
-    """(levels + 1, 4) height, width, width with room, and offset in a plane of one channel, of each pyramid level."""
+    """(levels + 1, 5) of each pyramid level: height, width, width and size of a plane with its frame, offset."""
     rows, start = [], 0
     for _ in range(levels + 1):
-        rows.append((height, width, width + 4, start))
-        start += height * (width + 4)
+        stride = width + 4 + width % 2
+        plane = ((height + 1) // 2 + 2) * stride
+        rows.append((height, width, stride, plane, start))
+        start += 2 * plane
         height, width = (height + 1) // 2, (width + 1) // 2
     return np.array(rows, np.int64)
 
