@@ -46,7 +46,7 @@ class DiscriminatorReward:
     def version(self) -> int:
         """Another number whenever the weights are others than when it was last asked for, whoever changed them."""
         weights = [*self.network.parameters(), *self.network.buffers()]
-        if len(weights) != len(self._weights) or not all(map(torch.equal, weights, self._weights)):
+        if len(weights) != len(self._weights) or not all(map(_equal, weights, self._weights)):
             self._version, self._weights = self._version + 1, [tensor.detach().clone() for tensor in weights]
         return self._version
 
@@ -74,6 +74,13 @@ class DiscriminatorReward:
     def _score_alone(self, images: Tensor) -> Tensor:
         torch.set_num_threads(1)  # of the calling thread
         return self._score(images)
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors hold the same numbers. Torch's own threads would go on spinning, beside those that score."""
+    if one.device.type != "cpu":
+        return torch.equal(one, other)
+    return np.array_equal(one.detach().numpy(), other.numpy())
 
 
 class DiscriminatorTrainer:

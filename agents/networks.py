@@ -32,13 +32,20 @@ def statistics(images: Tensor, contrast: str = "variance") -> Tensor:
     luminance = 0.27 * images[:, 0] + 0.67 * images[:, 1] + 0.06 * images[:, 2]
     high, low = images.amax(1), images.amin(1)
     saturation = (high - low) / (torch.minimum(high + low, 2 - high - low) + 0.01)
-    spread = luminance.var((1, 2), correction=0)
+    spread = luminance.var((1, 2), correction=0) if luminance.requires_grad else _variance(luminance)
     spread = spread if contrast == "variance" else (spread + 1e-8).sqrt()
     return torch.stack([luminance.mean((1, 2)), spread, saturation.mean((1, 2))], dim=1)
 
 
+def _variance(luminance: Tensor) -> Tensor:
+    """The same number as Torch's `var`, which is five times as slow since it takes one pixel after the other."""
+    dtype, luminance = luminance.dtype, luminance.double()  # 64 bits, as Torch inside
+    return (luminance - luminance.mean((1, 2), keepdim=True)).square().mean((1, 2)).to(dtype)
+
+
 def with_statistics(planes: Tensor, first_channels: tuple[int, ...] = (0,), contrast: str = "variance") -> Tensor:
     """The planes with three constant planes for each image whose first channel is named: (N, C + 3 len, H, W)."""
+    planes = planes.contiguous()  # one channel after the other, which is what follows goes through them
     numbers = torch.cat([statistics(planes[:, c : c + 3], contrast) for c in first_channels], dim=1)
     return torch.cat([planes, numbers[:, :, None, None].expand(-1, -1, *planes.shape[2:])], dim=1)
 

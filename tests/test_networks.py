@@ -47,6 +47,17 @@ class TestStatistics:
         np.testing.assert_allclose(statistics(batch), [[0.358, 0, 0.4 / 0.81], [0.5, 0.25, 0]], atol=1e-12)
 
     @pytest.mark.parametrize("contrast", ["variance", "std"])
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_are_the_same_whether_or_not_gradients_are_wanted(self, contrast, dtype):
+        images = torch.rand(64, 3, 32, 32, dtype=dtype, generator=torch.Generator().manual_seed(0))
+        images *= torch.linspace(0, 1.2, 64, dtype=dtype)[:, None, None, None]  # black ones, and some that are clipped
+        plain, differentiable = statistics(images, contrast), statistics(images.requires_grad_(True), contrast)
+        assert differentiable.requires_grad and not plain.requires_grad and plain.dtype == dtype
+        if dtype == torch.float32:  # the variance is computed in 64 bits either way
+            np.testing.assert_array_equal(plain, differentiable.detach())
+        np.testing.assert_allclose(plain, differentiable.detach(), rtol=1e-12)
+
+    @pytest.mark.parametrize("contrast", ["variance", "std"])
     def test_gradient(self, contrast):
         images = torch.rand(2, 3, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 0.8 + 0.1
         assert torch.autograd.gradcheck(lambda x: statistics(x, contrast), images.requires_grad_(True))
