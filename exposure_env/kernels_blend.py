@@ -129,24 +129,15 @@ def _beside(parity: int, stride: int, plane: int, first: int) -> tuple[int, int,
 
 
 @compiled
-def _frame_columns(levels: np.ndarray, level: int, top: int, bottom: int, array: np.ndarray, offset: int) -> None:
-    """Fills the frame left and right of rows top..bottom-1, and perhaps of one before and after, by reflection."""
-    width, stride, plane, start = levels[level, 1], levels[level, 2], levels[level, 3], levels[level, 4]
+def _frame(levels: np.ndarray, level: int, top: int, bottom: int, array: np.ndarray, offset: int) -> None:
+    """Fills the frame by reflection; left and right that of rows top..bottom-1, and perhaps of one before and after."""
+    height, width, stride = levels[level, 0], levels[level, 1] & POSITIVE, levels[level, 2] & POSITIVE
     a, b = (2 + _reflect(-2, width)) & POSITIVE, (2 + _reflect(-1, width)) & POSITIVE
     c, d = (2 + _reflect(width, width)) & POSITIVE, (2 + _reflect(width + 1, width)) & POSITIVE
-    width, stride = width & POSITIVE, stride & POSITIVE
-    for p in range(2):
-        x = (offset + start + p * plane + stride * (top // 2 + 1)) & POSITIVE
-        for _ in range((bottom + 1) // 2 - top // 2):
-            array[x], array[x + 1] = array[x + a], array[x + b]
-            array[x + width + 2], array[x + width + 3] = array[x + c], array[x + d]
-            x += stride
-
-
-@compiled
-def _frame_rows(levels: np.ndarray, level: int, array: np.ndarray, offset: int) -> None:
-    """Fills the frame above and below by reflection, columns of the frame included."""
-    height, stride = levels[level, 0], levels[level, 2]
+    for r in range(top, bottom):
+        x = (offset + _at(levels, level, r, -2)) & POSITIVE
+        array[x], array[x + 1] = array[x + a], array[x + b]
+        array[x + width + 2], array[x + width + 3] = array[x + c], array[x + d]
     for k in range(3 + height % 2):
         r = k - 2 if k < 2 else height + k - 2
         x = (offset + _at(levels, level, r, -2)) & POSITIVE
@@ -182,8 +173,7 @@ def _split(levels: np.ndarray, level: int, small: np.ndarray, stride: int, array
             for j in range(width):
                 array[y + j] = small[x + j]
             x, y = (x + 2 * stride) & POSITIVE, (y + levels[level, 2]) & POSITIVE
-    _frame_columns(levels, level, 0, height, array, offset)
-    _frame_rows(levels, level, array, offset)
+    _frame(levels, level, 0, height, array, offset)
 
 
 @compiled
@@ -223,37 +213,38 @@ def _fill(array: np.ndarray, start: int, num: int, value: np.float32) -> None:
 
 
 @compiled(fastmath=FUSED)
-def _add_bands(levels: np.ndarray, top: int, bottom: int, change: np.ndarray, weight: np.ndarray, bands: np.ndarray,
-               tall: np.ndarray, small: np.ndarray) -> None:
-    """Adds the Laplacian bands of a change, under its weight, which is zero except in rows top..bottom-1."""
-    last, room = len(levels) - 1, len(weight)
-    _frame_columns(levels, 0, 0, levels[0, 0], weight, 0)
-    _frame_rows(levels, 0, weight, 0)
+def _add_bands(levels: np.ndarray, top: int, bottom: int, change: np.ndarray, bands: np.ndarray, tall: np.ndarray,
+               small: np.ndarray) -> None:
+    """Adds the Laplacian bands of a change under its weight, the fourth channel: zero except in rows top..bottom-1."""
+    last, room = len(levels) - 1, (len(change) // 4) & POSITIVE
+    weight = (3 * room) & POSITIVE
+    _frame(levels, 0, 0, levels[0, 0], change, weight)
     for level in range(last):
         height, stride, plane, start = levels[level, 0], levels[level, 2], levels[level, 3], levels[level, 4]
         half, rows = (stride // 2) & POSITIVE, (height + 1) // 2
-        _down(levels, level, weight, 0, tall, small)
-        _split(levels, level + 1, small, half, weight, 0)
         first, num = _rows(stride, top, bottom)
-        for offset in range(0, 3 * room, room):
+        for offset in (weight, 0, room, 2 * room):
             _down(levels, level, change, offset, tall, small)
             _split(levels, level + 1, small, half, change, offset)
+            if offset == weight:
+                continue
             _widen(levels, level, small, tall)
-            w, b = (start + stride + first) & POSITIVE, (stride + first) & POSITIVE
-            a, c, x = (b - stride) & POSITIVE, (b + stride) & POSITIVE, (offset + w) & POSITIVE
+            here, x = (stride + first) & POSITIVE, (offset + start + stride + first) & POSITIVE
+            above, below, w = (here - stride) & POSITIVE, (here + stride) & POSITIVE, (x + weight - offset) & POSITIVE
             for i in range(num):
-                smooth = ((tall[a + i] + tall[c + i]) + SIX * tall[b + i]) * EIGHTH
-                bands[x + i] += weight[w + i] * (change[x + i] - smooth)
+                smooth = ((tall[above + i] + tall[below + i]) + SIX * tall[here + i]) * EIGHTH
+                bands[x + i] += change[w + i] * (change[x + i] - smooth)
             x, w = (x + plane) & POSITIVE, (w + plane) & POSITIVE
             for i in range(num):
-                smooth = (tall[b + i] + tall[c + i]) * HALF
-                bands[x + i] += weight[w + i] * (change[x + i] - smooth)
+                smooth = (tall[here + i] + tall[below + i]) * HALF
+                bands[x + i] += change[w + i] * (change[x + i] - smooth)
         top, bottom = max(0, (top - 1) // 2), min(rows, (bottom + 1) // 2 + 1)
-    start, num = levels[last, 4] & POSITIVE, (2 * levels[last, 3]) & POSITIVE
-    for offset in range(0, 3 * room, room):
+    start, num = levels[last, 4], (2 * levels[last, 3]) & POSITIVE
+    w = (weight + start) & POSITIVE
+    for offset in range(0, weight, room):
         x = (offset + start) & POSITIVE
         for i in range(num):
-            bands[x + i] += weight[start + i] * change[x + i]
+            bands[x + i] += change[w + i] * change[x + i]
 
 
 @compiled(fastmath=FUSED)
@@ -327,14 +318,13 @@ def _soften(levels: np.ndarray, top: int, bottom: int, passes: int, mask: np.nda
     """Blurs a mask, zero except in rows top..bottom-1, in place; gives the rows in which it is not zero then."""
     height, stride, plane = levels[0, 0], levels[0, 2], levels[0, 3]
     for _ in range(passes):
-        _frame_rows(levels, 0, mask, 0)
         top, bottom = max(0, top - 1), min(height, bottom + 1)
+        _frame(levels, 0, top, bottom, mask, 0)
         first, num = _rows(stride, top, bottom)
         for p in range(2):
             here, above, below = _beside(p, stride, plane, first)
             for i in range(num):
                 other[here + i] = (mask[above + i] + mask[below + i] + TWO * mask[here + i]) * QUARTER
-        _frame_columns(levels, 0, top, bottom, other, 0)
         for p in range(2):
             here, _, _ = _beside(p, stride, plane, first)
             left, right = (here - 1) & POSITIVE, (here + 1) & POSITIVE
@@ -401,10 +391,10 @@ def blend(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, counts: np.nd
     slots, last = evs.shape[1], len(levels) - 1
     planes, room = (2 * levels[0, 3]) & POSITIVE, (levels[last, 4] + 2 * levels[last, 3]) & POSITIVE
     photo, straight, bent = np.zeros(3 * planes, FLOAT), np.zeros(3 * planes, FLOAT), np.zeros(3 * planes, FLOAT)
-    change, bands = np.zeros(3 * room, FLOAT), np.zeros(3 * room, FLOAT)
+    change, bands = np.zeros(4 * room, FLOAT), np.zeros(3 * room, FLOAT)
+    mask = change[3 * room :]
     tall, small = np.zeros(planes // 2, FLOAT), np.zeros(planes // 2, FLOAT)
-    mask, total = np.zeros(room, FLOAT), np.zeros(planes, FLOAT)
-    steps, other = np.zeros(planes, FLOAT), np.zeros(planes, FLOAT)
+    total, steps, other = np.zeros(planes, FLOAT), np.zeros(planes, FLOAT), np.zeros(planes, FLOAT)
     weights = np.zeros((slots + 1 if weighed else 0) * planes, FLOAT)
     rows, spans = np.zeros((slots, 2), np.int64), np.zeros((slots + 1, 2), np.int64)
     infinite = (FLOAT(-np.inf), FLOAT(np.inf))
@@ -418,8 +408,7 @@ def blend(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, counts: np.nd
                 red, green, blue = pixels[i + 3 * j], pixels[i + 3 * j + 1], pixels[i + 3 * j + 2]
                 photo[x + j], photo[y + j], photo[z + j] = red, green, blue
         for offset in range(0, 3 * planes, planes):
-            _frame_columns(levels, 0, 0, height, photo, offset)
-            _frame_rows(levels, 0, photo, offset)
+            _frame(levels, 0, 0, height, photo, offset)
         _parts(photo, linear, bounds[0], straight, bent)
         for i in range(photo.size):
             value = bounds[0] if photo[i] < bounds[0] else photo[i]
@@ -461,7 +450,7 @@ def blend(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, counts: np.nd
                 for c in range(3):
                     _expose(straight, bent, photo, c * planes, planes, evs[n, t], linear, bounds[1], True, change,
                             c * room)
-                _add_bands(levels, top, bottom, change, mask, bands, tall, small)
+                _add_bands(levels, top, bottom, change, bands, tall, small)
         _collapse(levels, room, bands, tall, small)
         for c in range(3):
             x, y = (c * planes) & POSITIVE, (c * room) & POSITIVE

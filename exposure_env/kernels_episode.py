@@ -261,7 +261,9 @@ def _put(source: np.ndarray, sources: np.ndarray, rows: np.ndarray, images: np.n
     for m in range(first, last):
         given = source[sources[m]]
         if images.shape[0]:
-            images[rows[m]] = given
+            pixels, shown = given.reshape(-1), images[rows[m]].reshape(-1)
+            for i in range(pixels.size):  # as an assignment it would take seconds to compile
+                shown[i] = pixels[i]
         if words.shape[0]:
             _pack(given, levels, words[rows[m]])
 

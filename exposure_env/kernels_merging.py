@@ -80,7 +80,8 @@ def _merged(labels, image, count, max_segments):
                 best = i
         stays, gone = low[best], high[best]
         sizes[stays] += sizes[gone]
-        sums[stays] += sums[gone]
+        for c in range(3):  # an array in place of another would cost seconds: numba compiles its error messages, too
+            sums[stays, c] += sums[gone, c]
         owner[gone] = stays
         old, pairs = pairs, 0
         for i in range(old):
