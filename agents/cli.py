@@ -12,6 +12,7 @@ import tyro
 from tqdm import tqdm
 
 from agents.checkpoint import Agent, load_agent
+from agents.compiling import compile_ahead
 from agents.configuration import PRESETS, TrainConfig
 from agents.evaluation import compare, contestants, format_table
 from agents.health import Diverged
@@ -179,6 +180,7 @@ class Retouch:
         left = [job for job, standing in zip(jobs, standings, strict=True) if standing == "to do"]
         files = [path for job in jobs for path in (job.target, job.plan) if path is not None]
         remove_leftovers(files)
+        compile_ahead([job.photo for job in left], self.model)
         bar = tqdm(total=len(left), unit="photo", disable=None if len(jobs) > 1 else True)
         try:
             with bar, closing(retouch(agent, left, journal)) as results:

@@ -18,7 +18,9 @@ from PIL import Image
 from agents import retouching
 from agents.checkpoint import Agent, load_agent, save_agent
 from agents.cli import main
+from agents.compiling import compile_ahead
 from agents.retouching import JOURNAL, Journal, find_photos, make_jobs, plan_photo
+from exposure_env import kernels
 from exposure_env.files import ImageFile, load_image, pixel_bytes, remove_leftovers, save_image
 from exposure_env.samples import sample_photos
 
@@ -369,3 +371,32 @@ print((memory("VmHWM") - before) / 12e6, (memory("VmRSS") - before) / 12e6)
     assert done.returncode == 0, done.stderr
     peak, left = map(float, done.stdout.split())
     assert peak < most and left < 2.5, (peak, left)
+
+
+class TestCompilingAhead:
+    COMMAND = """
+import sys
+from agents import cli, compiling
+compiling.LARGE = 60 * 90 * 3
+sys.exit(cli.main(["retouch", *sys.argv[1:]]))
+"""
+
+    @pytest.mark.skipif(not kernels.available(), reason="needs numba")
+    def test_a_large_photo_finds_all_on_disk_that_another_process_compiled(self, photos, out, tmp_path):
+        folders = [out / "first", out / "second"]
+        told = []
+        for folder in folders:
+            done = subprocess.run([sys.executable, "-c", self.COMMAND, photos / "a.png", "-o", folder], cwd=ROOT,
+                                  capture_output=True, text=True, timeout=300,
+                                  env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")})
+            assert done.returncode == 0, done.stderr
+            told.append(done.stderr.count("compiling the fast paths"))
+        assert told == [1, 0]  # twice, if this process had anything left to compile
+        marks = list((tmp_path / "cache").rglob("retouch-*"))
+        assert len(marks) == 1
+        first, second = (load_image(folder / "a.png").pixels for folder in folders)
+        np.testing.assert_array_equal(first, second)
+
+    def test_no_process_for_small_photos_or_for_what_is_no_photo(self, photos, monkeypatch):
+        monkeypatch.setattr(subprocess, "run", lambda *arguments, **options: pytest.fail("a process was started"))
+        compile_ahead([photos / "a.png", photos / "notes.txt", photos / "missing.png"], None)
