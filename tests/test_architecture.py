@@ -13,7 +13,7 @@ CORE = ("image", "fusion", "segmentation", "rewards", "episode", "env")  # what 
 PURE = (*CORE[:-1], "pyramid", "increments")
 FILES = {
     "exposure_env": {"files", "label_files", "photos", "raw", "retouch"},
-    "agents": {"training", "checkpoint", "cli", "benchmark", "resume", "retouching", "run_log"},
+    "agents": {"training", "checkpoint", "compiling", "cli", "benchmark", "resume", "retouching", "run_log"},
 }
 TALKATIVE = {"cli", "training"}
 
