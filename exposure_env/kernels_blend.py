@@ -81,7 +81,7 @@ def _parts(x: np.ndarray, linear: bool, low: np.float32, straight: np.ndarray, b
 @compiled(fastmath=FUSED)
 def _expose(straight: np.ndarray, bent: np.ndarray, photo: np.ndarray, start: int, num: int, ev: float, linear: bool,
             high: np.float32, minus: bool, out: np.ndarray, into: int) -> None:
-    """`num` values of the exposed photo, at most `high`, from `start` on; minus the photo itself where asked."""
+    """`num` values of the exposed photo, at most `high`; `minus` the photo itself, which is not for 0 EV."""
     gain, bent_gain = FLOAT(2.0**ev), FLOAT(2.0 ** (ev / 2.4))
     lift = FLOAT(0.055 * (2.0 ** (ev / 2.4) - 1.0))
     end = LINEAR_END if linear else FLOAT(np.inf)
@@ -130,7 +130,7 @@ def _beside(parity: int, stride: int, plane: int, first: int) -> tuple[int, int,
 
 @compiled
 def _frame(levels: np.ndarray, level: int, top: int, bottom: int, array: np.ndarray, offset: int) -> None:
-    """Fills the frame by reflection; left and right that of rows top..bottom-1, and perhaps of one before and after."""
+    """Fills the frame by reflection: above, below, and beside rows top..bottom-1."""
     height, width, stride = levels[level, 0], levels[level, 1] & POSITIVE, levels[level, 2] & POSITIVE
     a, b = (2 + _reflect(-2, width)) & POSITIVE, (2 + _reflect(-1, width)) & POSITIVE
     c, d = (2 + _reflect(width, width)) & POSITIVE, (2 + _reflect(width + 1, width)) & POSITIVE
