@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -15,7 +16,8 @@ import skimage.data
 import torch
 from PIL import Image
 
-from agents import retouching
+import exposure_env
+from agents import compiling, retouching
 from agents.checkpoint import Agent, load_agent, save_agent
 from agents.cli import main
 from agents.compiling import compile_ahead
@@ -397,6 +399,15 @@ sys.exit(cli.main(["retouch", *sys.argv[1:]]))
         first, second = (load_image(folder / "a.png").pixels for folder in folders)
         np.testing.assert_array_equal(first, second)
 
+    @pytest.mark.skipif(not kernels.available(), reason="needs numba")
     def test_no_process_for_small_photos_or_for_what_is_no_photo(self, photos, monkeypatch):
-        monkeypatch.setattr(subprocess, "run", lambda *arguments, **options: pytest.fail("a process was started"))
-        compile_ahead([photos / "a.png", photos / "notes.txt", photos / "missing.png"], None)
+        started = []
+        monkeypatch.setattr(subprocess, "run", lambda *arguments, **_: started.append(arguments) or SimpleNamespace(
+            returncode=1))
+        monkeypatch.setattr(exposure_env, "__version__", "one that never compiled anything")
+        files = [photos / "a.png", photos / "notes.txt", photos / "missing.png"]
+        compile_ahead(files, None)
+        assert not started
+        monkeypatch.setattr(compiling, "LARGE", 60 * 90 * 3)
+        compile_ahead(files, None)
+        assert len(started) == 1
