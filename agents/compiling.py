@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 import exposure_env
+from agents.retouching import decoded_bytes
 from exposure_env import kernels
-from exposure_env.files import ImageFile, pixel_bytes, save_image
+from exposure_env.files import ImageFile, save_image
 
 LARGE = 100_000_000  # bytes of a decoded photo: 33 megapixels of 8 bits
 COMMAND = "import sys; from agents.cli import main; sys.exit(main())"
@@ -28,7 +29,8 @@ def compile_ahead(photos: Sequence[Path], model: Path | None) -> None:
         photos: Image files. What is none will be named when it is read.
         model: Run folder or agent file; None for the shipped agent.
     """
-    strips = kernels.load("strips") if any(map(_large, photos)) else None
+    large = any(decoded_bytes(photo) >= LARGE for photo in photos)
+    strips = kernels.load("strips") if large else None
     folder = strips and strips.blend_strip.stats.cache_path
     if not folder:
         return
@@ -47,10 +49,3 @@ def compile_ahead(photos: Sequence[Path], model: Path | None) -> None:
                               env=os.environ | {"PYTHONPATH": found})
     if done.returncode == 0:
         mark.touch()
-
-
-def _large(photo: Path) -> bool:
-    try:
-        return pixel_bytes(photo) >= LARGE
-    except (ValueError, OSError):
-        return False

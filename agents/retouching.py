@@ -184,14 +184,14 @@ def retouch(agent: Agent, jobs: Sequence[Job], journal: Journal) -> Iterator[Don
         reading: Future | None = None
         writing: tuple[int, Future] | None = None
         for i, job in enumerate(jobs):
-            if reading is None and writing is not None and not _fits(writing[0], _size(job)):
+            if reading is None and writing is not None and not _fits(writing[0], decoded_bytes(job.photo)):
                 yield writing[1].result()
                 writing = None
-            size, reading = _size(job), reading or reader.submit(_read, job, journal)
+            size, reading = decoded_bytes(job.photo), reading or reader.submit(_read, job, journal)
             read, reading, following = reading.result(), None, jobs[i + 1 : i + 2]
 
             def read_ahead(*sizes: int, following: Sequence[Job] = following) -> Future | None:
-                fits = following and _fits(*sizes, _size(following[0]))
+                fits = following and _fits(*sizes, decoded_bytes(following[0].photo))
                 return reader.submit(_read, following[0], journal) if fits else None
 
             reading = read_ahead(size, writing[0] if writing else 0)
@@ -209,10 +209,11 @@ def retouch(agent: Agent, jobs: Sequence[Job], journal: Journal) -> Iterator[Don
             yield writing[1].result()
 
 
-def _size(job: Job) -> int:
+def decoded_bytes(photo: Path) -> int:
+    """Bytes of a photo's pixels in memory; 0 if it can't be read, as reading it will say why."""
     try:
-        return pixel_bytes(job.photo)
-    except FAILURES:  # reading it will say why
+        return pixel_bytes(photo)
+    except FAILURES:
         return 0
 
 

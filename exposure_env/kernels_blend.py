@@ -62,20 +62,18 @@ def _power(x: np.float32, high: np.float32, low: np.float32) -> np.float32:
 
 
 @compiled(fastmath=FUSED)
-def _parts(x: np.ndarray, linear: bool, low: np.float32, straight: np.ndarray, bent: np.ndarray) -> None:
-    """The straight and the bent branch of `image.linear_to_srgb`, each of all values, no less than low."""
-    if not linear:
-        for i in range(x.size):
-            straight[i] = bent[i] = low if x[i] < low else x[i]
-        return
+def _parts(x: np.ndarray, linear: bool, straight: np.ndarray, bent: np.ndarray) -> None:
+    """The straight and the bent branch of `image.linear_to_srgb`, each of all values."""
     for i in range(x.size):
-        value = low if x[i] < low else x[i]
-        dark = value <= KNEE
-        base = value * PER_SLOPE if dark else (value + LIFT) * PER_STRETCH
+        if not linear:
+            straight[i] = bent[i] = x[i]
+            continue
+        dark = x[i] <= KNEE
+        base = x[i] * PER_SLOPE if dark else (x[i] + LIFT) * PER_STRETCH
         power = _power(base if base > ZERO else ZERO, DARK_HIGH if dark else BRIGHT_HIGH,
                        DARK_LOW if dark else BRIGHT_LOW)
-        straight[i] = value if dark else SLOPE * power
-        bent[i] = STRETCH * power - LIFT if dark else value
+        straight[i] = x[i] if dark else SLOPE * power
+        bent[i] = STRETCH * power - LIFT if dark else x[i]
 
 
 @compiled(fastmath=FUSED)
@@ -89,16 +87,12 @@ def _expose(straight: np.ndarray, bent: np.ndarray, photo: np.ndarray, start: in
     if ev == ZERO:
         for i in range(num):
             out[into + i] = photo[start + i]
-    elif minus:
-        for i in range(num):
-            value = straight[start + i] * gain
-            value = value if value <= end else bent[start + i] * bent_gain + lift
-            out[into + i] = (high if value > high else value) - photo[start + i]
-    else:
-        for i in range(num):
-            value = straight[start + i] * gain
-            value = value if value <= end else bent[start + i] * bent_gain + lift
-            out[into + i] = high if value > high else value
+        return
+    for i in range(num):
+        value = straight[start + i] * gain
+        value = value if value <= end else bent[start + i] * bent_gain + lift
+        value = high if value > high else value
+        out[into + i] = value - photo[start + i] if minus else value
 
 
 @compiled
@@ -409,10 +403,11 @@ def blend(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, counts: np.nd
                 photo[x + j], photo[y + j], photo[z + j] = red, green, blue
         for offset in range(0, 3 * planes, planes):
             _frame(levels, 0, 0, height, photo, offset)
-        _parts(photo, linear, bounds[0], straight, bent)
         for i in range(photo.size):
-            value = bounds[0] if photo[i] < bounds[0] else photo[i]
-            photo[i] = bounds[1] if value > bounds[1] else value
+            photo[i] = bounds[0] if photo[i] < bounds[0] else photo[i]
+        _parts(photo, linear, straight, bent)
+        for i in range(photo.size):  # only now: a darker exposure shows what is lighter than white
+            photo[i] = bounds[1] if photo[i] > bounds[1] else photo[i]
         _fill(bands, 0, bands.size, ZERO)
         if masked:
             _rows_of_segments(labels[n], rows)
@@ -481,7 +476,7 @@ def expose_segments(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, lin
         photo, image, segment = photos[n].reshape(-1), out[n].reshape(-1), labels[n].reshape(-1)
         for k in range(evs.shape[1]):
             gains[k], bent_gains[k] = FLOAT(2.0 ** evs[n, k]), FLOAT(2.0 ** (evs[n, k] / 2.4))
-        _parts(photo, linear, FLOAT(-np.inf), straight, bent)
+        _parts(photo, linear, straight, bent)
         for i in range(segment.size):
             k = segment[i]
             gain[3 * i] = gain[3 * i + 1] = gain[3 * i + 2] = gains[k]
