@@ -13,10 +13,10 @@ from array_api_compat import array_namespace, device
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.discriminator import DiscriminatorTrainer
-from exposure_env.episode import EpisodeState, is_done
+from exposure_env.episode import EpisodeState, is_done, select
 from exposure_env.image import Array
 from exposure_env.photos import Misexpose, Photo, check_photo, misexpose, thumbnail
-from exposure_env.task import ExposureTask, select
+from exposure_env.task import ExposureTask
 
 MARGIN = 9 / 8  # experts are kept this much larger than the crops that are shown
 STATE = ("pool", "fresh", "unfinished", "rollouts", "rng", "trainer", "experts")  # what a game's state holds

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from agents.vec_env import ExposureVecEnv
-from exposure_env.episode import EpisodeState, start
+from exposure_env.episode import EpisodeState, select, start
 from exposure_env.image import Space, luminance, srgb_to_linear
 from exposure_env.photos import Photo
 from exposure_env.rewards import psnr
-from exposure_env.task import ExposureTask, Scene, select
+from exposure_env.task import ExposureTask, Scene
 
 Observation = np.ndarray | Mapping[str, np.ndarray]
 Photos = Sequence[Photo | int] | None

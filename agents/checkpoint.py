@@ -16,7 +16,8 @@ from agents.policy import ExposurePolicy
 from exposure_env.observations import observation_space
 from exposure_env.photos import Photo
 from exposure_env.retouch import RetouchPlan
-from exposure_env.task import ExposureTask, TaskConfig
+from exposure_env.settings import TaskConfig
+from exposure_env.task import ExposureTask
 
 FORMAT = "deepexposure-gym agent, version 1"
 FILE_NAME = "agent.safetensors"
@@ -120,7 +121,7 @@ def _empty(meta: dict[str, str], path: Path) -> Agent:
         if extra := set(settings) - SETTINGS | set(shape) - {"width", "halvings"}:
             raise ValueError(f"{sorted(extra)} don't belong to an agent")
         task = ExposureTask(PLACEHOLDER, meta["segmenter"], **settings)
-        policy = ExposurePolicy(observation_space(task, "uint8"), ACTION_SPACE, **shape)
+        policy = ExposurePolicy(observation_space(task.config, "uint8"), ACTION_SPACE, **shape)
     except (KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:  # torch's are RuntimeErrors
         raise ValueError(f"the settings in {path} are not those of an agent: {error}") from error
     policy.set_training_mode(False)

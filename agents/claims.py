@@ -25,10 +25,10 @@ from agents.evaluation import play
 from agents.metrics import pearson, psnr
 from agents.protocols import Protocol, misexposed_protocol
 from agents.trials import Trial, peak_mb
-from exposure_env.episode import EpisodeState
+from exposure_env.episode import EpisodeState, concatenate, select
 from exposure_env.fusion import FUSIONS
 from exposure_env.photos import FolderPhotos
-from exposure_env.task import ExposureTask, concatenate, select
+from exposure_env.task import ExposureTask
 
 RENDERINGS = ("mask_pyramid", "local", "mertens")
 PAPER = ("total_timesteps", "seed", "device")  # all that the preset `paper` takes over from the base

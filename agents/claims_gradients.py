@@ -12,9 +12,8 @@ from torch import Tensor
 from agents.deep_exposure import DeepExposure
 from agents.gradients import GRADIENTS
 from agents.training import TrainConfig, build
-from exposure_env.episode import EpisodeState
+from exposure_env.episode import EpisodeState, concatenate, select
 from exposure_env.photos import Photo
-from exposure_env.task import concatenate, select
 
 NUM_MOMENTS = 5  # of a training, at which gradients are compared
 

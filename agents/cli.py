@@ -19,8 +19,7 @@ from agents.health import Diverged
 from agents.pictures import episode_picture, write_picture
 from agents.retouching import Journal, find_photos, make_jobs, retouch
 from exposure_env.files import load_image, remove_leftovers
-from exposure_env.photos import FolderPhotos, PairedPhotos, Photo
-from exposure_env.samples import sample_photos
+from exposure_env.photos import FolderPhotos, PairedPhotos, Photo, sample_photos
 
 Preset = (
     Annotated[TrainConfig, tyro.conf.subcommand("quick", default=PRESETS["quick"], description="minutes on a laptop")]

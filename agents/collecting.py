@@ -8,8 +8,8 @@ from stable_baselines3.common.noise import VectorizedActionNoise
 from torch import Tensor
 
 from agents.device_env import DeviceVecEnv, playable
-from exposure_env.episode import EpisodeState
-from exposure_env.task import Outcome, concatenate
+from exposure_env.episode import EpisodeState, concatenate
+from exposure_env.task import Outcome
 
 ROLLOUTS = ("auto", "host", "device")
 

@@ -35,7 +35,7 @@ def compile_ahead(photos: Sequence[Path], model: Path | None) -> None:
     if not folder:
         return
     known = hashlib.sha256(f"{exposure_env.__version__} {model and model.resolve()}".encode()).hexdigest()
-    mark, sources = Path(folder) / f"retouch-{known[:16]}", Path(exposure_env.__file__).parent.glob("*.py")
+    mark, sources = Path(folder) / f"retouch-{known[:16]}", Path(exposure_env.__file__).parent.rglob("*.py")
     if mark.exists() and mark.stat().st_mtime > max(source.stat().st_mtime for source in sources):
         return
     with TemporaryDirectory() as place:

@@ -13,7 +13,7 @@ from agents.discriminator import DiscriminatorReward, DiscriminatorTrainer
 from agents.exploration import exploration
 from agents.vec_env import ExposureVecEnv
 from exposure_env.photos import Misexpose, Photo
-from exposure_env.task import TaskConfig
+from exposure_env.settings import TaskConfig
 
 
 @dataclass(frozen=True)

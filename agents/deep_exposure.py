@@ -24,9 +24,8 @@ from agents.gradients import FACTORS, GRADIENTS, critic_targets, critic_values
 from agents.policy import ExposurePolicy
 from agents.resume import Resumable
 from agents.vec_env import ExposureVecEnv, adapted
-from exposure_env.episode import EpisodeState
+from exposure_env.episode import EpisodeState, select
 from exposure_env.errors import NotFinite
-from exposure_env.task import select
 from exposure_env.vector import ExposureVectorEnv
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from agents.networks import Discriminator
 from exposure_env.errors import NotFinite
-from exposure_env.kernels import num_threads, spread
+from exposure_env.threads import num_threads, spread
 
 LEAST, MOST = 8, 32  # images that are worth a thread, and that stay in a processor's cache
 

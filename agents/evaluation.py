@@ -10,10 +10,9 @@ from gymnasium import spaces
 
 from agents.baselines import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle, Photos, paired_scenes
 from agents.metrics import mse, pearson, psnr, ssim
-from exposure_env.env import checked_action
 from exposure_env.episode import EpisodeState, is_done, observe
 from exposure_env.fusion import resolve_fusion
-from exposure_env.observations import ObsType, encode
+from exposure_env.observations import ObsType, checked_action, encode
 from exposure_env.photos import Photo
 from exposure_env.task import ExposureTask, Scene
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from exposure_env.episode import EpisodeState, is_done, observe, visited
+from exposure_env.episode import EpisodeState, is_done, observe, select, visited
 from exposure_env.image import clip, expose
-from exposure_env.increments import ADDITIVE, increment, pictures_before
-from exposure_env.task import ExposureTask, select
+from exposure_env.increments import increment, is_additive, pictures_before
+from exposure_env.task import ExposureTask
 
 if TYPE_CHECKING:
     from agents.deep_exposure import DeepExposure
@@ -83,7 +83,7 @@ def next_scores(model: "DeepExposure", finished: EpisodeState, episode: Tensor, 
     """
     task = model.exposure_env.task
     after, fused, config = task.advance(states, evs), None, task.config
-    if config.fusion in ADDITIVE and config.reward_image != "local":
+    if is_additive(config.fusion) and config.reward_image != "local":
         with torch.no_grad():
             before = pictures_before(finished, *visited(finished), config.fusion, config.space)
             lengths = finished.num_segments
@@ -230,7 +230,7 @@ def critic_targets(model: "DeepExposure", finished: EpisodeState, guesses: Tenso
 def _scores_before(model: "DeepExposure", finished: EpisodeState) -> Tensor:
     """(M,) scores of the images in all visited states, without gradient."""
     task, (episode, states) = model.exposure_env.task, visited(finished)
-    if task.config.fusion not in ADDITIVE or not getattr(task.reward_model, "differentiable", False):
+    if not is_additive(task.config.fusion) or not getattr(task.reward_model, "differentiable", False):
         return _score(task, states)
     before = clip(pictures_before(finished, episode, states, task.config.fusion, task.config.space))
     return task.score(states, fused=before)

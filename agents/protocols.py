@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from exposure_env.photos import Misexpose, Photo, thumbnail
-from exposure_env.samples import sample_photos
-from exposure_env.task import TaskConfig
+from exposure_env.photos import Misexpose, Photo, sample_photos, thumbnail
+from exposure_env.settings import TaskConfig
 
 MISEXPOSED = Misexpose()  # EV uniform in -2.2..+0.6 for the whole photo, smooth local map, 8 bits
 SHARES = {"inputs": 0.4, "experts": 0.4, "test": 0.2}  # of the photographs

@@ -15,11 +15,10 @@ import numpy as np
 
 from agents.checkpoint import Agent
 from exposure_env import __version__
-from exposure_env.files import SUFFIXES, ImageFile, load_image, pixel_bytes, save_image, written_whole
+from exposure_env.files import RAW_SUFFIXES, SUFFIXES, ImageFile, load_image, pixel_bytes, save_image, written_whole
 from exposure_env.photos import thumbnail
-from exposure_env.raw import RAW_SUFFIXES
 from exposure_env.retouch import RetouchPlan, apply_plan
-from exposure_env.task import TaskConfig
+from exposure_env.settings import TaskConfig
 
 JOURNAL = ".exposure-retouch.jsonl"
 PIXELS_AT_ONCE = 150_000_000  # bytes of decoded photos in memory at once: 50 megapixels of 8 bits; or a single photo

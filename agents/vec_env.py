@@ -7,8 +7,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv
 
-from exposure_env.env import reset_info
 from exposure_env.episode import EpisodeState
+from exposure_env.scenes import reset_info
 from exposure_env.task import ExposureTask, Outcome
 from exposure_env.vector import ExposureVectorEnv
 

@@ -35,10 +35,20 @@ import skimage
 import tyro
 from gymnasium.vector import SyncVectorEnv
 
-from exposure_env import ExposureEnv, ExposureVectorEnv, Photo, exposure_fusion, kernels, sample_photos, sample_scenes
-from exposure_env.full_size import add_bands, collapsed, gaussians
+from exposure_env import (
+    ExposureEnv,
+    ExposureVectorEnv,
+    Photo,
+    exposure_fusion,
+    kernels,
+    sample_photos,
+    sample_scenes,
+    threads,
+)
+from exposure_env.fusion import FUSIONS
 from exposure_env.image import clip, expose
 from exposure_env.photos import thumbnail
+from exposure_env.retouch.bands import add_bands, collapsed, gaussians
 from exposure_env.segmentation import felzenszwalb
 
 EVS = np.linspace(-2, 2, 8)  # no 0 among them
@@ -49,13 +59,12 @@ NUM_ENVS, NUM_PEERS = 256, 8
 NUM_SCORED = 1024  # episodes at once with a discriminator, which is the faster the more images it is given
 FIRST_CALLS = """
 import exposure_env, numpy as np
-from exposure_env.full_size import add_bands, collapsed, exposure_fusion, gaussians
 envs = exposure_env.ExposureVectorEnv(16)
 envs.reset(seed=0)
 for _ in range(9):
     envs.step(envs.action_space.sample())
 photo = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
-exposure_fusion(photo, [-1, 1])
+exposure_env.exposure_fusion(photo, [-1, 1])
 labels = np.arange(4096).reshape(64, 64) // 2048
 for fusion in ("local", "mask_pyramid", "mertens", "mertens_masked"):
     for dtype in (np.uint8, np.uint16):
@@ -236,7 +245,7 @@ def blend_64(options: BenchmarkSpeed) -> Iterator[Result]:
     exposures = [stack(np.rint(photo * 255).astype(np.uint8)) for photo in photos]
     times, rounds = (1, 1) if options.quick else (8, 3 * options.rounds)  # short ones: other processes are felt more
     for name in ("mertens", "mask_pyramid", "mertens_masked", "local"):
-        fuse = kernels.rendering(name)
+        fuse = FUSIONS[name]
         extra = {"include_input": False} if name == "mertens" else {}
         fuse(photos, labels, evs, **extra)
         ratio, told = race(
@@ -406,7 +415,7 @@ def main(options: BenchmarkSpeed) -> None:
     if not kernels.available():
         raise SystemExit("benchmark_speed: there is nothing to compare without numba: pip install numba")
     options = replace(options, rounds=1) if options.quick else options
-    told = (f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, {kernels.num_threads()} threads, "
+    told = (f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, {threads.num_threads()} threads, "
             f"OpenCV {cv2.__version__}, scikit-image {skimage.__version__}; medians of {options.rounds} rounds, of the "
             "large blends of two or three, of the small ones of three times as many")
     print(told, flush=True)

@@ -41,9 +41,9 @@ from agents.networks import Actor, Critic
 from agents.off_policy import build_off_policy, rollout_steps
 from agents.protocols import Protocol, misexposed_protocol
 from agents.training import PRESETS, TrainConfig, build
-from exposure_env.episode import EpisodeState, is_done, observe
+from exposure_env.episode import EpisodeState, is_done, observe, select
 from exposure_env.photos import Photo
-from exposure_env.task import ExposureTask, select
+from exposure_env.task import ExposureTask
 
 NETWORKS = {"Exposure's": {"width": 32, "halvings": 0}, "small": {"width": 16, "halvings": 1}}
 OURS = {  # and what each changes in the configuration

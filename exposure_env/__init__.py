@@ -7,13 +7,21 @@ import gymnasium as _gym
 
 from exposure_env.env import ExposureEnv
 from exposure_env.episode import EpisodeState
-from exposure_env.full_size import exposure_fusion
-from exposure_env.photos import FolderPhotos, Misexpose, PairedPhotos, Photo, misexpose, misexposed
-from exposure_env.retouch import RetouchPlan, apply_plan
+from exposure_env.photos import (
+    FolderPhotos,
+    Misexpose,
+    PairedPhotos,
+    Photo,
+    misexpose,
+    misexposed,
+    sample_photos,
+    sample_scenes,
+)
+from exposure_env.retouch import RetouchPlan, apply_plan, exposure_fusion
 from exposure_env.rewards import RewardModel
-from exposure_env.samples import sample_photos, sample_scenes
-from exposure_env.segment_many import segment_many
-from exposure_env.task import ExposureTask, TaskConfig
+from exposure_env.segmentation import segment_many
+from exposure_env.settings import TaskConfig
+from exposure_env.task import ExposureTask
 from exposure_env.vector import ExposureVectorEnv
 
 __version__ = "0.1.0"

@@ -7,11 +7,12 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from exposure_env.canvas import Canvas
 from exposure_env.episode import is_done
-from exposure_env.errors import NotFinite
-from exposure_env.observations import Canvas, ObsType, observation_space
+from exposure_env.observations import ObsType, checked_action, observation_space
 from exposure_env.photos import Photo
 from exposure_env.render import storyboard_panel
+from exposure_env.scenes import reset_info
 from exposure_env.task import ExposureTask, Scene
 
 
@@ -53,7 +54,7 @@ class ExposureEnv(gym.Env):
             raise ValueError(f'render_mode must be None or "rgb_array", not {render_mode!r}')
         self.task = ExposureTask(photos, segmenter, reward_model, preset=preset, **settings)
         self.obs_type, self.render_mode = obs_type, render_mode
-        self.observation_space = observation_space(self.task, obs_type)
+        self.observation_space = observation_space(self.task.config, obs_type)
         self.action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
         self.scene: Scene | None = None
         self.state = None
@@ -105,25 +106,3 @@ class ExposureEnv(gym.Env):
     def _observation(self) -> Any:
         batch = self._canvas.observe(self.state)
         return {key: value[0] for key, value in batch.items()} if self.obs_type == "dict" else batch[0]
-
-
-def reset_info(scene: Scene) -> dict[str, int]:
-    """What `reset` tells of a photo."""
-    return {"photo": scene.index, "num_segments": scene.num_segments}
-
-
-def checked_action(action: Any, shape: tuple[int, ...], used: np.ndarray | bool = True) -> np.ndarray:
-    """The action as float32; only the entries that are used must be finite.
-
-    Raises:
-        ValueError: If it has another shape, or is not made of finite numbers.
-    """
-    try:
-        action = np.asarray(action, np.float32)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"action must be numbers of shape {shape}, not {action!r}") from error
-    if action.shape != shape:
-        raise ValueError(f"action has shape {action.shape}, want {shape}")
-    if not np.isfinite(action).all(where=used):
-        raise NotFinite(f"action must be finite, not {action}")
-    return action

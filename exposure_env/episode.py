@@ -4,15 +4,21 @@ Pure functions on a frozen record, batch first, for NumPy and Torch alike; no Gy
 thin shells around them, and the agents differentiate through them.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from array_api_compat import array_namespace, device
 
 from exposure_env.fusion import local
 from exposure_env.image import Array, Space, clip
+from exposure_env.kernels import accelerated
 
 Planes = Literal["paper", "full"]
-CHANNELS = {"paper": 9, "full": 12}
+LAYOUT = {  # where each part lies among the planes that `observe` gives: the one place that knows
+    "photo": slice(0, 3), "segment": slice(3, 6), "local": slice(6, 9),
+    "mask": slice(9, 10), "done": slice(10, 11), "progress": slice(11, 12),
+}  # fmt: skip
+CHANNELS = {"paper": LAYOUT["local"].stop, "full": LAYOUT["progress"].stop}
 
 
 class EpisodeState(NamedTuple):
@@ -24,6 +30,10 @@ class EpisodeState(NamedTuple):
     evs: Array  # (N, K) float32 in stops; 0 for segments not yet exposed
     step: Array  # (N,) int64: exposures given so far, t
     num_segments: Array  # (N,) int64, at most K; episodes of one batch may differ in length
+
+    def map(self, function: Callable[[Array], Array]) -> "EpisodeState":
+        """The state with each of its arrays replaced by what the function makes of it."""
+        return EpisodeState(*(None if array is None else function(array) for array in self))
 
 
 def start(photos: Array, labels: Array, max_segments: int, targets: Array | None = None) -> EpisodeState:
@@ -62,6 +72,25 @@ def is_done(state: EpisodeState) -> Array:
     return state.step >= state.num_segments
 
 
+def untouched(state: EpisodeState) -> EpisodeState:
+    """The same episodes before their first exposure."""
+    xp = array_namespace(state.evs)
+    return state._replace(evs=xp.zeros_like(state.evs), step=xp.zeros_like(state.step))
+
+
+def select(state: EpisodeState, index: Array) -> EpisodeState:
+    """The episodes that an index array, a slice or a boolean mask picks."""
+    return state.map(lambda array: array[index])
+
+
+def concatenate(states: Sequence[EpisodeState]) -> EpisodeState:
+    """One state with the episodes of all; either all have targets or none has."""
+    xp = array_namespace(states[0].photos)
+    columns = zip(*states, strict=True)
+    return EpisodeState(*(None if column[0] is None else xp.concat(column, axis=0) for column in columns))
+
+
+@accelerated("episode.local_image")
 def local_image(state: EpisodeState, space: Space = "linear") -> Array:
     """The local image so far, S^l_t: (N, H, W, 3) in [0, 1]; S_0 itself before the first step."""
     return local(state.photos, state.labels, state.evs, space=space)
@@ -107,7 +136,25 @@ def visited(finished: EpisodeState) -> tuple[Array, EpisodeState]:
     episode = xp.repeat(xp.arange(lengths.shape[0], device=device(lengths)), lengths)
     first = xp.cumulative_sum(lengths) - lengths
     step = xp.arange(episode.shape[0], device=device(lengths)) - first[episode]
-    states = EpisodeState(*(None if array is None else array[episode] for array in finished))
+    states = select(finished, episode)
     slots = xp.arange(finished.evs.shape[1], device=device(lengths))
     evs = xp.where(slots < step[:, None], states.evs, xp.zeros_like(states.evs))
     return episode, states._replace(evs=evs, step=step)
+
+
+def shaping(before: Array, after: Array, done: Array, gamma: float) -> Array:
+    """Potential-based shaping F = gamma * Phi(s') - Phi(s), with Phi = 0 at the end (Ng, Harada and Russell 1999).
+
+    Leaves the optimal policy alone: over an episode the discounted sum is -Phi(s_0), whatever is done in it.
+
+    Args:
+        before: (N,) potentials of the states.
+        after: (N,) potentials of the next states.
+        done: (N,) booleans, whether the next state ends the episode.
+        gamma: Discount factor.
+
+    Returns:
+        (N,) rewards to add.
+    """
+    xp = array_namespace(before)
+    return gamma * xp.where(done, xp.zeros_like(after), after) - before

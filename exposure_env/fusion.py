@@ -6,15 +6,63 @@ Every rendering is batched, differentiable and written once for NumPy and Torch.
 exposed images where their segments lie, without the seams of `local`, and `mertens_masked` weighs both ways.
 """
 
+import inspect
 import math
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from array_api_compat import array_namespace, device
 
 from exposure_env.image import Array, Space, clip, composite, expose
+from exposure_env.kernels import accelerated
 from exposure_env.pyramid import blend, blur
 
 TINY = 1e-30  # under a square root: keeps the gradient finite where the root is zero
+FUSIONS: dict[str, Callable[..., Array]] = {}  # renderings by name
+
+
+class Layers(NamedTuple):
+    """What a rendering blends: the photo under T exposures, and how much of each is to be seen at every pixel."""
+
+    evs: Array  # (N, T) [stops]
+    images: Array  # (N, T, 3, H, W)
+    weights: Array  # (N, T, H, W) from 0; they add up to 1 over T
+
+
+def rendering(layers: Callable[..., Layers], *, additive: bool = False) -> Callable[..., Any]:
+    """Decorates a rendering and enters it into `FUSIONS`: from then on plans may name it, also at full size.
+
+    Args:
+        layers: What it blends, from the same arguments. At full size it is asked for the thumbnail's weights.
+        additive: Whether its result is the photo and a sum of what each exposure changes under its segment's mask,
+            whatever the others are: it has no more options than `levels`, `feather` and whether to clip.
+    """
+
+    def enter(function: Callable[..., Array]) -> Callable[..., Array]:
+        function.layers, function.additive = layers, additive  # type: ignore[attr-defined]
+        FUSIONS[function.__name__] = function
+        return function
+
+    return enter
+
+
+def resolve_fusion(fusion: str | Callable[..., Array]) -> Callable[..., Array]:
+    """The rendering of that name, or the callable itself (a `functools.partial` sets a rendering's options).
+
+    Raises:
+        ValueError: If the name is not one of `FUSIONS`.
+    """
+    if callable(fusion):
+        return fusion
+    if fusion not in FUSIONS:
+        raise ValueError(f"fusion must be one of {sorted(FUSIONS)} or a callable, not {fusion!r}")
+    return FUSIONS[fusion]
+
+
+def option_defaults(fusion: str) -> dict[str, Any]:
+    """The options of the rendering of that name, all that sets it apart from others but `space`, and their defaults."""
+    parameters = inspect.signature(FUSIONS[fusion]).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "space"}
 
 
 def mertens_weights(
@@ -78,6 +126,14 @@ def segment_masks(labels: Array, num_segments: int, like: Array, feather: int = 
     return blur(xp.astype(labels[:, None] == index[None, :, None, None], like.dtype), feather)
 
 
+def masked_layers(photos: Array, labels: Array, evs: Array, count: Array | None = None, *, space: Space = "linear",
+                  feather: int = 0, clip_input: bool = True, **unused: Any) -> Layers:
+    """The photo under each segment's exposure, to be seen where the segment lies; arguments as for `mask_pyramid`."""
+    return Layers(evs, _exposed(photos, evs, space, clip_input), segment_masks(labels, evs.shape[1], photos, feather))
+
+
+@rendering(masked_layers, additive=True)
+@accelerated("fusion.local")
 def local(photos: Array, labels: Array, evs: Array, count: Array | None = None, *, space: Space = "linear",
           clip_output: bool = True) -> Array:
     """The local image S^l: every segment under its own exposure, with hard borders (section 4).
@@ -97,6 +153,8 @@ def local(photos: Array, labels: Array, evs: Array, count: Array | None = None, 
     return clip(image) if clip_output else image
 
 
+@rendering(masked_layers, additive=True)
+@accelerated("fusion.mask_pyramid")
 def mask_pyramid(photos: Array, labels: Array, evs: Array, count: Array | None = None, *, space: Space = "linear",
                  levels: int = 3, feather: int = 1, clip_input: bool = True, clip_output: bool = True) -> Array:
     """Globally exposed images blended by the masks of their segments, Laplacian band by band.
@@ -117,11 +175,24 @@ def mask_pyramid(photos: Array, labels: Array, evs: Array, count: Array | None =
     Returns:
         (N, H, W, 3) floats.
     """
+    layers = masked_layers(photos, labels, evs, space=space, feather=feather, clip_input=clip_input)
+    return _blended(layers, levels, clip_output)
+
+
+def mertens_layers(photos: Array, labels: Array, evs: Array, count: Array | None = None, *, space: Space = "linear",
+                   contrast: float = 1.0, saturation: float = 1.0, exposedness: float = 1.0,
+                   include_input: bool = True, epsilon: float = 1e-6, clip_input: bool = True,
+                   **unused: Any) -> Layers:
+    """The globally exposed images and the photo itself, by their quality; arguments as for `mertens`."""
+    evs, present = _with_input(evs, count, include_input)
     images = _exposed(photos, evs, space, clip_input)
-    weights = segment_masks(labels, evs.shape[1], photos, feather)
-    return _finish(blend(images, weights, _depth(images, levels)), clip_output)
+    quality = mertens_weights(images, contrast=contrast, saturation=saturation, exposedness=exposedness)
+    weights = (quality + epsilon) * present[:, :, None, None]
+    return Layers(evs, images, _normalised(weights))
 
 
+@rendering(mertens_layers)
+@accelerated("fusion.mertens")
 def mertens(photos: Array, labels: Array, evs: Array, count: Array | None = None, *, space: Space = "linear",
             contrast: float = 1.0, saturation: float = 1.0, exposedness: float = 1.0, include_input: bool = True,
             epsilon: float = 1e-6, levels: int | None = None, clip_input: bool = True,
@@ -149,12 +220,29 @@ def mertens(photos: Array, labels: Array, evs: Array, count: Array | None = None
     Returns:
         (N, H, W, 3) floats.
     """
-    options = dict(contrast=contrast, saturation=saturation, exposedness=exposedness)
-    images, present = _stack(photos, evs, count, space, clip_input, include_input)
-    weights = _normalised(mertens_weights(images, **options), present, epsilon)
-    return _finish(blend(images, weights, _depth(images, levels)), clip_output)
+    layers = mertens_layers(
+        photos, labels, evs, count, space=space, contrast=contrast, saturation=saturation, exposedness=exposedness,
+        include_input=include_input, epsilon=epsilon, clip_input=clip_input)  # fmt: skip
+    return _blended(layers, levels, clip_output)
 
 
+def mertens_masked_layers(photos: Array, labels: Array, evs: Array, count: Array | None = None, *,
+                          space: Space = "linear", contrast: float = 1.0, saturation: float = 1.0,
+                          exposedness: float = 1.0, include_input: bool = False, epsilon: float = 1e-6,
+                          feather: int = 8, clip_input: bool = True, **unused: Any) -> Layers:
+    """The globally exposed images, by their masks and their quality; arguments as for `mertens_masked`."""
+    masks = segment_masks(labels, evs.shape[1], photos, feather)
+    if include_input:
+        xp = array_namespace(photos)
+        masks = xp.concat([xp.ones_like(masks[:, :1]), masks], axis=1)
+    evs, _ = _with_input(evs, None, include_input)
+    images = _exposed(photos, evs, space, clip_input)
+    quality = mertens_weights(images, contrast=contrast, saturation=saturation, exposedness=exposedness)
+    return Layers(evs, images, _normalised((quality + epsilon) * masks))
+
+
+@rendering(mertens_masked_layers)
+@accelerated("fusion.mertens_masked")
 def mertens_masked(photos: Array, labels: Array, evs: Array, count: Array | None = None, *, space: Space = "linear",
                    contrast: float = 1.0, saturation: float = 1.0, exposedness: float = 1.0,
                    include_input: bool = False, epsilon: float = 1e-6, levels: int = 3, feather: int = 8,
@@ -180,68 +268,37 @@ def mertens_masked(photos: Array, labels: Array, evs: Array, count: Array | None
     Returns:
         (N, H, W, 3) floats.
     """
-    options = dict(contrast=contrast, saturation=saturation, exposedness=exposedness)
-    images, present = _stack(photos, evs, None, space, clip_input, include_input)
-    masks = segment_masks(labels, evs.shape[1], photos, feather)
-    if include_input:
-        xp = array_namespace(photos)
-        masks = xp.concat([xp.ones_like(masks[:, :1]), masks], axis=1)
-    weights = _normalised((mertens_weights(images, **options) + epsilon) * masks, present, 0.0)
-    return _finish(blend(images, weights, _depth(images, levels)), clip_output)
+    layers = mertens_masked_layers(
+        photos, labels, evs, space=space, contrast=contrast, saturation=saturation, exposedness=exposedness,
+        include_input=include_input, epsilon=epsilon, feather=feather, clip_input=clip_input)  # fmt: skip
+    return _blended(layers, levels, clip_output)
 
 
 def _exposed(photos: Array, evs: Array, space: Space, clip_input: bool) -> Array:
-    """(N, K, 3, H, W): the whole photo under each of its plan's exposures, the global images S^g."""
+    """(N, T, 3, H, W): the whole photo under each of these exposures, the global images S^g."""
     planar = array_namespace(photos).permute_dims(photos, (0, 3, 1, 2))
     images = expose(planar[:, None], evs[:, :, None, None], space)
     return clip(images) if clip_input else images
 
 
-def _stack(photos: Array, evs: Array, count: Array | None, space: Space, clip_input: bool,
-           include_input: bool) -> tuple[Array, Array]:
-    """Global images (N, T, 3, H, W), the photo itself first where wanted, and which of them take part, (N, T)."""
-    xp = array_namespace(photos)
+def _with_input(evs: Array, count: Array | None, include_input: bool) -> tuple[Array, Array]:
+    """The exposures (N, T), that of the photo itself (0) before them where it may be wanted, and which take part."""
+    xp = array_namespace(evs)
     steps = xp.arange(evs.shape[1], device=device(evs))[None]
     present = xp.ones_like(evs) if count is None else xp.astype(steps < count[:, None], evs.dtype)
     if not include_input and count is None:
-        return _exposed(photos, evs, space, clip_input), present
-    evs = xp.concat([xp.zeros_like(evs[:, :1]), evs], axis=1)  # EV 0 is the photo itself
+        return evs, present
     alone = xp.ones_like(present[:, :1]) if include_input else xp.astype(count[:, None] == 0, present.dtype)
-    return _exposed(photos, evs, space, clip_input), xp.concat([alone, present], axis=1)
+    return xp.concat([xp.zeros_like(evs[:, :1]), evs], axis=1), xp.concat([alone, present], axis=1)
 
 
-def _normalised(weights: Array, present: Array, epsilon: float) -> Array:
-    weights = (weights + epsilon) * present[:, :, None, None]
+def _normalised(weights: Array) -> Array:
     return weights / array_namespace(weights).sum(weights, axis=1, keepdims=True)
 
 
-def _depth(images: Array, levels: int | None) -> int:
-    """Halvings that the shorter side allows, at most `levels`; OpenCV's count by default."""
-    deepest = int(math.log2(min(images.shape[-2:])))
-    return deepest if levels is None else min(levels, deepest)
-
-
-def _finish(planar: Array, clip_output: bool) -> Array:
+def _blended(layers: Layers, levels: int | None, clip_output: bool) -> Array:
+    """(N, H, W, 3): the layers blended, by as many halvings as the shorter side allows, at most `levels`."""
+    deepest = int(math.log2(min(layers.images.shape[-2:])))
+    planar = blend(layers.images, layers.weights, deepest if levels is None else min(levels, deepest))
     image = array_namespace(planar).permute_dims(planar, (0, 2, 3, 1))
     return clip(image) if clip_output else image
-
-
-FUSIONS: dict[str, Callable[..., Array]] = {
-    "local": local,
-    "mertens": mertens,
-    "mask_pyramid": mask_pyramid,
-    "mertens_masked": mertens_masked,
-}
-
-
-def resolve_fusion(fusion: str | Callable[..., Array]) -> Callable[..., Array]:
-    """The rendering of that name, or the callable itself (a `functools.partial` sets a rendering's options).
-
-    Raises:
-        ValueError: If the name is not one of `FUSIONS`.
-    """
-    if callable(fusion):
-        return fusion
-    if fusion not in FUSIONS:
-        raise ValueError(f"fusion must be one of {sorted(FUSIONS)} or a callable, not {fusion!r}")
-    return FUSIONS[fusion]

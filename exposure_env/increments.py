@@ -4,13 +4,19 @@ A blend under masks is linear in its images, so an unfinished episode's picture 
 far has added. An episode of K steps needs K such increments, where rendering its states one by one takes K layers each.
 """
 
+from typing import Any
+
 from array_api_compat import array_namespace, device
 
 from exposure_env.episode import EpisodeState
+from exposure_env.fusion import FUSIONS, option_defaults
 from exposure_env.image import Array, Space, clip, expose
 from exposure_env.pyramid import blend, blur
 
-ADDITIVE = {"local": (0, 0), "mask_pyramid": (3, 1)}  # levels and feather of `fusion`'s renderings, by their defaults
+
+def is_additive(fusion: Any) -> bool:
+    """Whether a task's rendering, by name, is such a sum; of one given as a function that is not known."""
+    return isinstance(fusion, str) and FUSIONS[fusion].additive
 
 
 def increment(states: EpisodeState, ev: Array, fusion: str, space: Space = "linear") -> Array:
@@ -19,14 +25,14 @@ def increment(states: EpisodeState, ev: Array, fusion: str, space: Space = "line
     Args:
         states: M unfinished episodes.
         ev: (M,) exposure values of their next segments [stops]; gradients flow to them.
-        fusion: Name in `ADDITIVE`.
+        fusion: Name of an additive rendering.
         space: See `image.expose`.
     """
     xp = array_namespace(states.photos)
-    levels, feather = ADDITIVE[fusion]
-    levels = min(levels, min(states.labels.shape[1:]).bit_length() - 1)
+    options = option_defaults(fusion)
+    levels = min(options.get("levels", 0), min(states.labels.shape[1:]).bit_length() - 1)
     change = clip(expose(states.photos, ev[:, None, None], space)) - states.photos
-    mask = blur(xp.astype(states.labels == states.step[:, None, None], states.photos.dtype), feather)
+    mask = blur(xp.astype(states.labels == states.step[:, None, None], states.photos.dtype), options.get("feather", 0))
     added = blend(xp.permute_dims(change, (0, 3, 1, 2))[:, None], mask[:, None], levels)
     return xp.permute_dims(added, (0, 2, 3, 1))
 
@@ -39,7 +45,7 @@ def pictures_before(finished: EpisodeState, episode: Array, states: EpisodeState
         finished: N finished episodes.
         episode: (M,) and
         states: M states, from `episode.visited`.
-        fusion: Name in `ADDITIVE`.
+        fusion: Name of an additive rendering.
         space: See `image.expose`.
     """
     xp = array_namespace(finished.photos)

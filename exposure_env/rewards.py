@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 from array_api_compat import array_namespace
 
-from exposure_env import kernels
 from exposure_env.errors import NotFinite
 from exposure_env.image import Array
+from exposure_env.kernels import accelerated
 
 FLOOR = 1e-10  # mean squared error of a perfect match, so that its PSNR is 100 dB and not infinite
 
@@ -32,7 +32,7 @@ class RewardModel(Protocol):
         ...
 
 
-def mse(images: Array, *, targets: Array | None, **context: Any) -> Array:
+def negative_mse(images: Array, *, targets: Array | None, **context: Any) -> Array:
     """Minus the mean squared error against the targets, (N,) in [-1, 0].
 
     Raises:
@@ -42,9 +42,12 @@ def mse(images: Array, *, targets: Array | None, **context: Any) -> Array:
         raise ValueError("this reward compares with targets, and the photos have none: give paired photos")
     if not array_namespace(images, targets).isdtype(images.dtype, "real floating"):
         raise ValueError(f"images must be floats in [0, 1], not {images.dtype}: differences of integers wrap around")
-    if images.dtype == targets.dtype == np.float32 and images.shape == targets.shape and kernels.enabled():  # NumPy's
-        return -kernels.load("episode").squared_errors(images, targets)
-    return -array_namespace(images).mean((images - targets) ** 2, axis=(1, 2, 3))
+    return -_squared_error(images, targets)
+
+
+@accelerated("episode.squared_error")
+def _squared_error(images: Array, targets: Array) -> Array:
+    return array_namespace(images).mean((images - targets) ** 2, axis=(1, 2, 3))
 
 
 def psnr(images: Array, *, targets: Array | None, **context: Any) -> Array:
@@ -53,7 +56,7 @@ def psnr(images: Array, *, targets: Array | None, **context: Any) -> Array:
     Raises:
         ValueError: If there are no targets.
     """
-    return -10 * array_namespace(images).log10(FLOOR - mse(images, targets=targets))
+    return -10 * array_namespace(images).log10(FLOOR - negative_mse(images, targets=targets))
 
 
 def well_exposedness(images: Array, **context: Any) -> Array:
@@ -62,7 +65,9 @@ def well_exposedness(images: Array, **context: Any) -> Array:
     return xp.mean(xp.exp(-12.5 * xp.sum((images - 0.5) ** 2, axis=-1)), axis=(1, 2))
 
 
-REWARDS: dict[str, Callable[..., Array]] = {"psnr": psnr, "mse": mse, "well_exposedness": well_exposedness}
+REWARDS: dict[str, Callable[..., Array]] = {
+    reward.__name__: reward for reward in (psnr, negative_mse, well_exposedness)
+}
 for _reward in REWARDS.values():
     _reward.differentiable, _reward.version = True, 0  # type: ignore[attr-defined]
 
@@ -142,21 +147,3 @@ def score(model: Callable[..., Array], images: Array, inputs: Array, targets: Ar
     if not bool(array_namespace(scores).all(array_namespace(scores).isfinite(scores))):
         raise NotFinite(f"reward model {model!r} returned a score that is not finite: {scores}")
     return scores
-
-
-def shaping(before: Array, after: Array, done: Array, gamma: float) -> Array:
-    """Potential-based shaping F = gamma * Phi(s') - Phi(s), with Phi = 0 at the end (Ng, Harada and Russell 1999).
-
-    Leaves the optimal policy alone: over an episode the discounted sum is -Phi(s_0), whatever is done in it.
-
-    Args:
-        before: (N,) potentials of the states.
-        after: (N,) potentials of the next states.
-        done: (N,) booleans, whether the next state ends the episode.
-        gamma: Discount factor.
-
-    Returns:
-        (N,) rewards to add.
-    """
-    xp = array_namespace(before)
-    return gamma * xp.where(done, xp.zeros_like(after), after) - before

@@ -4,49 +4,44 @@
 environment asks it for one photo, the vector environment for many at once.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from numbers import Real
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from array_api_compat import array_namespace
 
-from exposure_env import kernels, rewards
-from exposure_env.episode import CHANNELS, EpisodeState, Planes, advance, is_done, local_image, start
-from exposure_env.image import Array, Space
-from exposure_env.kernels import rendering
-from exposure_env.photos import Photo, check_photo, thumbnail
-from exposure_env.scenes import PhotoScores, Scene, Scenes, resolve_photos
+from exposure_env import rewards
+from exposure_env.episode import CHANNELS, EpisodeState, advance, is_done, local_image, shaping, start
+from exposure_env.fusion import resolve_fusion
+from exposure_env.image import Array
+from exposure_env.photos import Photo, photo_thumbnail, resolve_photos
+from exposure_env.scenes import Scene, Scenes
 from exposure_env.segmentation import SEGMENTERS
+from exposure_env.settings import TASK_PRESETS, TaskConfig, checked
 
 
-@dataclass(frozen=True)
-class TaskConfig:
-    """Settings of the decision process. The defaults are recommended; `PRESETS` holds the paper's literal choices."""
+class PhotoScores:
+    """Scores of the untouched photos of a data set, by index, remembered as long as the reward model says they hold.
 
-    size: int = 64  # side of the thumbnail that the agent sees [px]
-    thumbnail: Literal["squeeze", "letterbox"] = "squeeze"  # how a photo becomes square; the paper squeezes
-    max_segments: int = 8  # segments are merged down to this number; 1 makes the whole photo one segment
-    order: Literal["area", "luminance", "label", "random"] = "area"  # which segment comes first
-    max_ev: float = 3.0  # exposure of action 1; -1 gives the opposite [stops]
-    space: Space = "linear"  # "linear": an EV is a photographic stop; "encoded": the paper's literal product
-    fusion: str | Callable[..., Array] = "mask_pyramid"  # how the finished plan is rendered
-    reward_image: Literal["fused", "local", "both"] = "fused"  # which image is scored; "both" averages the two scores
-    relative: bool = True  # reward is the gain over the untouched photo; False: the score itself (eq. 3)
-    planes: Planes = "full"  # what the agent sees: the paper's nine planes, or twelve
-    labels_folder: str | None = None  # where labels are kept for the next run; None keeps them in memory only
-    transform: Callable[[Photo, np.random.Generator], Photo] | None = None  # applied afresh in every episode
-    shaping: Any = None  # reward model whose score of the image so far is a shaping potential
-    gamma: float = 0.99  # discount factor of the shaping
+    A reward model says so by an attribute `version` that stays the same; of one without, nothing is remembered.
 
+    Args:
+        scores: By the reward model as it will be when they are first asked for.
+    """
 
-PRESETS = {
-    "recommended": TaskConfig(),
-    "paper": TaskConfig(
-        relative=False, fusion="mertens", reward_image="local", space="encoded", planes="paper", max_ev=3.5
-    ),
-}
+    def __init__(self, scores: dict[int, float] | None = None):
+        self._scores, self._judge = scores or {}, None
+
+    def by(self, model: Any) -> dict[int, float]:
+        """Those of this reward model, to be added to; elsewhere, what is added is forgotten."""
+        judge = model, getattr(model, "version", None)
+        if judge[1] is None:
+            return {}
+        if self._judge is not None and (self._judge[0] is not model or self._judge[1] != judge[1]):
+            self._scores = {}
+        self._judge = judge
+        return self._scores
 
 
 class Outcome(NamedTuple):
@@ -70,7 +65,7 @@ class ExposureTask:
         photos: Any `Sequence[Photo]`, a folder's path, or None for the sample photos.
         segmenter: "felzenszwalb", "luminance_bands", "slic", or a callable (H, W, 3) -> (H, W) labels.
         reward_model: See `rewards.resolve_reward`.
-        preset: Name in `PRESETS`.
+        preset: Name in `TASK_PRESETS`.
         **settings: Fields of `TaskConfig`, in place of the preset's.
 
     Raises:
@@ -79,19 +74,19 @@ class ExposureTask:
 
     def __init__(self, photos: Sequence[Photo] | str | None = None, segmenter: Any = "felzenszwalb",
                  reward_model: Any = "psnr", *, preset: str = "recommended", **settings: Any):
-        if preset not in PRESETS:
-            raise ValueError(f"preset must be one of {sorted(PRESETS)}, not {preset!r}")
+        if preset not in TASK_PRESETS:
+            raise ValueError(f"preset must be one of {sorted(TASK_PRESETS)}, not {preset!r}")
         if unknown := settings.keys() - {field.name for field in fields(TaskConfig)}:
             raise ValueError(f"unknown settings {sorted(unknown)}: there are {[f.name for f in fields(TaskConfig)]}")
-        self.config = _checked(replace(PRESETS[preset], **settings))
+        self.config = checked(replace(TASK_PRESETS[preset], **settings))
         self.photos = resolve_photos(photos)
         if not callable(segmenter) and segmenter not in list(SEGMENTERS):
             raise ValueError(f"segmenter must be callable or one of {list(SEGMENTERS)}, not {segmenter!r}")
         self.segmenter = segmenter
         self.reward_model = rewards.resolve_reward(reward_model)
         self.potential = None if self.config.shaping is None else rewards.resolve_reward(self.config.shaping)
-        self.fusion = rendering(self.config.fusion)
-        self._scenes = Scenes()
+        self.fusion = resolve_fusion(self.config.fusion)
+        self._scenes = Scenes(self.photos, self.segmenter, self.config)
         self._photo_scores = PhotoScores()
 
     # From photos to episodes
@@ -112,7 +107,7 @@ class ExposureTask:
     def scenes(self, photos: Sequence[int | Photo | np.ndarray | None],
                rngs: Sequence[np.random.Generator]) -> list[Scene]:
         """As `scene` for each photo, drawn where it is None; those that are new are segmented at once, in parallel."""
-        return self._scenes.make(self, photos, rngs)
+        return self._scenes.make(photos, rngs)
 
     def prepare(self) -> int:
         """Makes thumbnails and labels of the whole data set now, in parallel, and keeps them.
@@ -125,11 +120,11 @@ class ExposureTask:
         Raises:
             ValueError: As `scene` does.
         """
-        return self._scenes.prepare(self)
+        return self._scenes.prepare()
 
     def thumbnail(self, image: np.ndarray, name: str = "photo") -> np.ndarray:
         """(size, size, 3) float32 in [0, 1]: what the agent sees of a photo of any size."""
-        return thumbnail(check_photo(image, name), self.config.size, self.config.thumbnail)
+        return photo_thumbnail(image, self.config.size, self.config.thumbnail, name)
 
     def start(self, scenes: Sequence[Scene]) -> EpisodeState:
         """The first state of one episode per scene.
@@ -170,8 +165,6 @@ class ExposureTask:
 
     def local(self, state: EpisodeState) -> Array:
         """The local image so far, (N, H, W, 3)."""
-        if isinstance(state.photos, np.ndarray) and (kernel := kernels.load("episode")) and kernel.takes(state):
-            return kernel.local(state, self.config.space)
         return local_image(state, self.config.space)
 
     def fused(self, state: EpisodeState) -> Array:
@@ -238,7 +231,7 @@ class ExposureTask:
             gained[done] = finished.score - finished.input_score
         if self.potential is not None:
             potentials = [np.asarray(self.score(state, self.potential), np.float64) for state in (before, after)]
-            gained += rewards.shaping(*potentials, is_done(after), self.config.gamma)
+            gained += shaping(*potentials, is_done(after), self.config.gamma)
         return gained
 
     def shown(self, state: EpisodeState, fused: Array | None = None) -> list[Array]:
@@ -251,38 +244,3 @@ class ExposureTask:
     def channels(self) -> int:
         """Number of planes of an observation."""
         return CHANNELS[self.config.planes]
-
-
-def concatenate(states: Sequence[EpisodeState]) -> EpisodeState:
-    """One state with the episodes of all."""
-    xp = array_namespace(states[0].photos)
-    columns = zip(*states, strict=True)
-    return EpisodeState(*(None if column[0] is None else xp.concat(column, axis=0) for column in columns))
-
-
-def select(state: EpisodeState, index: Array) -> EpisodeState:
-    """The episodes that an index array or a boolean mask picks."""
-    return EpisodeState(*(None if array is None else array[index] for array in state))
-
-
-def _checked(config: TaskConfig) -> TaskConfig:
-    choices = {"thumbnail": ("squeeze", "letterbox"), "reward_image": ("fused", "local", "both"),
-               "space": ("linear", "encoded"), "planes": tuple(CHANNELS),
-               "order": ("area", "luminance", "label", "random")}
-    for name, allowed in choices.items():
-        if getattr(config, name) not in allowed:
-            raise ValueError(f"{name} must be one of {allowed}, not {getattr(config, name)!r}")
-    for name, least in {"size": 4, "max_segments": 1}.items():
-        value = getattr(config, name)
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-            raise ValueError(f"{name} must be an integer of at least {least}, not {value!r}")
-    for name in ("max_ev", "gamma"):
-        if not isinstance(getattr(config, name), Real):
-            raise ValueError(f"{name} must be a number, not {getattr(config, name)!r}")
-    if not (config.transform is None or callable(config.transform)):
-        raise ValueError(f"transform must be a function of a photo and a generator, not {config.transform!r}")
-    if not (np.isfinite(config.max_ev) and config.max_ev > 0):
-        raise ValueError(f"max_ev must be a positive number of stops, not {config.max_ev!r}")
-    if not 0 <= config.gamma <= 1:
-        raise ValueError(f"gamma must lie in [0, 1], not {config.gamma!r}")
-    return config

@@ -10,12 +10,12 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from exposure_env.env import checked_action
-from exposure_env.episode import EpisodeState, is_done
-from exposure_env.observations import Canvas, ObsType, observation_space
+from exposure_env.canvas import Canvas
+from exposure_env.episode import EpisodeState, is_done, select
+from exposure_env.observations import ObsType, checked_action, observation_space
 from exposure_env.photos import Photo
 from exposure_env.render import storyboard_panel
-from exposure_env.task import ExposureTask, Outcome, Scene, select
+from exposure_env.task import ExposureTask, Outcome, Scene
 
 
 class ExposureVectorEnv(VectorEnv):
@@ -56,7 +56,7 @@ class ExposureVectorEnv(VectorEnv):
         self.num_envs, self.obs_type, self.render_mode = num_envs, obs_type, render_mode
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
-        self.single_observation_space = observation_space(self.task, obs_type)
+        self.single_observation_space = observation_space(self.task.config, obs_type)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.single_action_space = Box(-1.0, 1.0, (1,), np.float32)
         self.action_space = batch_space(self.single_action_space, num_envs)

@@ -13,10 +13,9 @@ from agents.deep_exposure import DeepExposure
 from agents.diagnostics import Diagnostics, read_csv
 from agents.discriminator import DiscriminatorReward, DiscriminatorTrainer
 from agents.vec_env import ExposureVecEnv
+from exposure_env.episode import select
 from exposure_env.image import expose
-from exposure_env.photos import Misexpose, Photo
-from exposure_env.samples import sample_photos
-from exposure_env.task import select
+from exposure_env.photos import Misexpose, Photo, sample_photos
 
 SIZE = 16
 PHOTOS, EXPERTS = sample_photos("inputs", 6), sample_photos("experts", 6)

@@ -11,9 +11,8 @@ from exposure_env.episode import observe
 from exposure_env.fusion import mertens
 from exposure_env.image import clip, composite, expose, linear_to_srgb, luminance, srgb_to_linear
 from exposure_env.observations import encode, observation_space
-from exposure_env.photos import Photo, misexposed
+from exposure_env.photos import Photo, misexposed, sample_photos
 from exposure_env.rewards import psnr
-from exposure_env.samples import sample_photos
 from exposure_env.task import ExposureTask
 
 BRACKET = [0, -1, 1, -2, 2]

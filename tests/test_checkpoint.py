@@ -27,7 +27,7 @@ from exposure_env.task import ExposureTask
 def made_up_policy(task: ExposureTask, width: int = 8, halvings: int = 1) -> ExposurePolicy:
     """An actor with random weights, scaled so that its exposures differ widely from photo to photo."""
     torch.manual_seed(3)
-    policy = ExposurePolicy(observation_space(task, "uint8"), ACTION_SPACE, width=width, halvings=halvings)
+    policy = ExposurePolicy(observation_space(task.config, "uint8"), ACTION_SPACE, width=width, halvings=halvings)
     policy.set_training_mode(False)
     last = [layer for layer in policy.actor.modules() if isinstance(layer, torch.nn.Linear)][-1]
     with torch.no_grad():

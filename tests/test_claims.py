@@ -21,9 +21,9 @@ from agents.gradients import GRADIENTS
 from agents.metrics import interval
 from agents.protocols import Protocol
 from agents.training import PRESETS, build
-from exposure_env.episode import EpisodeState
+from exposure_env.episode import EpisodeState, select
 from exposure_env.photos import Photo
-from exposure_env.task import ExposureTask, select
+from exposure_env.task import ExposureTask
 
 ROOT = Path(__file__).parents[1]
 BASE = replace(PRESETS["quick"], device="cpu", **QUICK)

@@ -14,9 +14,8 @@ from agents.discriminator import DiscriminatorReward
 from agents.gradients import GRADIENTS
 from agents.policy import ExposurePolicy
 from agents.vec_env import ExposureVecEnv
-from exposure_env.episode import EpisodeState, advance, observe, start, visited
+from exposure_env.episode import EpisodeState, advance, concatenate, observe, select, start, visited
 from exposure_env.photos import Photo
-from exposure_env.task import concatenate, select
 from exposure_env.vector import ExposureVectorEnv
 
 LOCAL = "exposure_env:Exposure/Local-v0"
@@ -430,7 +429,8 @@ class TestNoise:
 class TestLearning:
     @pytest.mark.parametrize("value_image", ["next", "final"])
     def test_photos_a_stop_too_dark_are_restored(self, value_image):
-        env = vec_env([grey(0.2, 0.4), grey(0.25, 0.5)], halves, "mse", space="encoded", max_ev=2.0, num_envs=8)
+        env = vec_env([grey(0.2, 0.4), grey(0.25, 0.5)], halves, "negative_mse", space="encoded", max_ev=2.0,
+                      num_envs=8)
         model = agent(env, learning_rate=3e-3, n_batches=2, batch_size=8, value_image=value_image)
         before, _ = evaluate_policy(model, env, 8, warn=False)
         model.learn(20 * 16 * 2)

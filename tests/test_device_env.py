@@ -25,8 +25,7 @@ from agents.resume import Randomness, read_checkpoint, write_checkpoint
 from agents.training import TrainConfig, train
 from agents.vec_env import ExposureVecEnv
 from exposure_env.episode import is_done, local_image
-from exposure_env.photos import Misexpose, Photo
-from exposure_env.samples import sample_photos
+from exposure_env.photos import Misexpose, Photo, sample_photos
 
 SIZE = 16
 PHOTOS, EXPERTS = sample_photos("inputs", 6), sample_photos("experts", 6)
@@ -114,9 +113,9 @@ class TestEqualsTheHost:
     @pytest.mark.parametrize("obs_type", ["uint8", "float32", "dict"])
     @pytest.mark.parametrize("settings", [
         {"reward_model": "psnr"},
-        {"relative": False, "fusion": "local", "reward_model": "mse", "planes": "paper", "space": "encoded"},
+        {"relative": False, "fusion": "local", "reward_model": "negative_mse", "planes": "paper", "space": "encoded"},
         {"fusion": "mertens", "reward_image": "both", "shaping": "well_exposedness", "gamma": 0.9},
-        {"fusion": "mertens_masked", "reward_image": "local", "shaping": "mse", "thumbnail": "letterbox"},
+        {"fusion": "mertens_masked", "reward_image": "local", "shaping": "negative_mse", "thumbnail": "letterbox"},
     ], ids=["psnr", "absolute", "both, shaped", "local, shaped"])
     def test_observations_states_images_and_rewards(self, obs_type, settings, device):
         """Exposures may differ by rounding in the last place, and bytes then by one, in few pixels."""
@@ -444,8 +443,8 @@ class TestRollouts:
         def halves(image):
             return np.arange(SIZE)[:, None] * 2 // SIZE * np.ones((1, SIZE), int)
 
-        env = vec_env([grey(0.2, 0.4), grey(0.25, 0.5)], 8, segmenter=halves, reward_model="mse", space="encoded",
-                      max_ev=2.0, fusion="local")
+        env = vec_env([grey(0.2, 0.4), grey(0.25, 0.5)], 8, segmenter=halves, reward_model="negative_mse",
+                      space="encoded", max_ev=2.0, fusion="local")
         model = agent(env, learning_rate=3e-3, batch_size=8, value_image=value_image, device=device)
         model.learn(20 * 16 * 2)
         after, _ = evaluate_policy(model, env, 8, warn=False)

@@ -16,7 +16,7 @@ from agents.health import Diverged
 from agents.resume import CHECKPOINT, read_checkpoint
 from agents.training import TrainConfig, build, train
 from exposure_env.image import expose
-from exposure_env.samples import sample_photos
+from exposure_env.photos import sample_photos
 
 PHOTOS, EXPERTS = sample_photos("inputs", 6), sample_photos("experts", 8)
 HELD_OUT = EXPERTS[6:]

@@ -14,9 +14,8 @@ from skimage.metrics import peak_signal_noise_ratio
 import exposure_env
 from exposure_env.env import ExposureEnv
 from exposure_env.fusion import mask_pyramid, mertens
-from exposure_env.photos import Misexpose, Photo, thumbnail
+from exposure_env.photos import Misexpose, Photo, sample_photos, thumbnail
 from exposure_env.render import storyboard_panel
-from exposure_env.samples import sample_photos
 
 LOCAL, GLOBAL = "exposure_env:Exposure/Local-v0", "exposure_env:Exposure/Global-v0"
 PHOTOS = sample_photos("inputs", 6)
@@ -342,9 +341,9 @@ class TestSpec:
 
     @ids
     def test_the_spec_survives_json(self, id):
-        env = gym.make(id, reward_model="mse", max_ev=2.0, obs_type="dict")
+        env = gym.make(id, reward_model="negative_mse", max_ev=2.0, obs_type="dict")
         text = env.spec.to_json()
-        assert json.loads(text)["kwargs"]["reward_model"] == "mse"
+        assert json.loads(text)["kwargs"]["reward_model"] == "negative_mse"
         again = gym.make(gym.envs.registration.EnvSpec.from_json(text))
         assert data_equivalence(play(env, 0.5, seed=3), play(again, 0.5, seed=3), exact=True)
 

@@ -21,9 +21,8 @@ from agents.vec_env import ExposureVecEnv
 from exposure_env.env import ExposureEnv
 from exposure_env.fusion import mertens
 from exposure_env.image import clip, expose
-from exposure_env.photos import Misexpose, Photo
+from exposure_env.photos import Misexpose, Photo, sample_photos
 from exposure_env.rewards import psnr
-from exposure_env.samples import sample_photos
 from exposure_env.task import ExposureTask
 
 PHOTOS = sample_photos("test", 6)

@@ -11,7 +11,8 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms, ImageOps, TiffImagePlugin
 
-from exposure_env.files import MAX_PIXELS, ImageFile, load_image, read_image, save_image, shrink
+from exposure_env.files import MAX_PIXELS, ImageFile, load_image, read_image, save_image
+from exposure_env.resizing import shrink
 
 LOSSLESS = [".png", ".tif", ".TIFF"]
 DTYPES = [np.uint8, np.uint16]

@@ -8,9 +8,18 @@ import torch
 
 from exposure_env.fusion import FUSIONS, mertens, mertens_weights, resolve_fusion, segment_masks
 from exposure_env.image import clip, composite, expose
+from exposure_env.kernels import disabled
 from exposure_env.pyramid import blend
 
 # Every rendering, and those with the input's part in it the other way round.
+
+@pytest.fixture(autouse=True)
+def definitions():
+    """All of this is about the definitions: their compiled twins have tests of their own."""
+    with disabled():
+        yield
+
+
 RENDERINGS = FUSIONS | {
     "mertens_without_input": partial(FUSIONS["mertens"], include_input=False),
     "mertens_masked_with_input": partial(FUSIONS["mertens_masked"], include_input=True),

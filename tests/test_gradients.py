@@ -22,9 +22,8 @@ from test_deep_exposure import (
 
 from agents.deep_exposure import DeepExposure
 from agents.gradients import GRADIENTS, critic_targets, lambda_returns, planes
-from exposure_env.episode import EpisodeState, advance, is_done, start, visited
+from exposure_env.episode import EpisodeState, advance, is_done, select, start, visited
 from exposure_env.photos import Photo
-from exposure_env.task import select
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -1,18 +1,20 @@
 """The switch, the compiler's message, and the threads."""
 
+import ast
+import importlib
+import inspect
 import multiprocessing
 import os
 import subprocess
 import sys
 import threading
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from exposure_env import kernels
-from exposure_env.fusion import mask_pyramid, mertens
+from exposure_env import kernels, threads
+from exposure_env.fusion import mertens
 
 ROOT = Path(__file__).parents[1]
 numba = pytest.mark.skipif(not kernels.available(), reason="numba is not installed")
@@ -20,7 +22,7 @@ numba = pytest.mark.skipif(not kernels.available(), reason="numba is not install
 EPISODE = """
 import numpy as np
 import exposure_env
-from exposure_env import kernels
+from exposure_env import kernels, threads
 env = exposure_env.ExposureEnv(photos=exposure_env.sample_photos("inputs", 2))
 observation, _ = env.reset(seed=0, options={"photo": 0})
 total, terminated = 0.0, False
@@ -33,7 +35,7 @@ MSE = """
 import numpy as np
 from exposure_env.rewards import resolve_reward
 images = np.zeros((2, 8, 8, 3), np.float32)
-print(resolve_reward("mse")(images, targets=images + np.float32(0.5)))
+print(resolve_reward("negative_mse")(images, targets=images + np.float32(0.5)))
 """
 
 
@@ -44,10 +46,14 @@ def run(program, **environment):
     return done
 
 
+def _names(arguments):
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+
+
 @numba
 class TestSwitch:
     def test_off_inside_the_block_and_on_again_after_it_whatever_happens(self):
-        assert kernels.enabled() and kernels.load("fusion").__name__ == "exposure_env.kernels_fusion"
+        assert kernels.enabled() and kernels.load("fusion").__name__ == "exposure_env.kernels.fusion"
         with kernels.disabled():
             assert not kernels.enabled() and kernels.load("fusion") is None
             with kernels.disabled():
@@ -63,9 +69,9 @@ class TestSwitch:
             thread = threading.Thread(target=lambda: seen.append(kernels.enabled()))
             thread.start()
             thread.join()
-            assert kernels.spread(lambda _: kernels.enabled(), range(4)) == [False] * 4
+            assert threads.spread(lambda _: kernels.enabled(), range(4)) == [False] * 4
         assert seen == [True]
-        assert kernels.spread(lambda _: kernels.enabled(), range(4)) == [True] * 4
+        assert threads.spread(lambda _: kernels.enabled(), range(4)) == [True] * 4
 
     def test_the_same_episode_with_kernels_without_them_and_without_numba(self):
         plain = run(EPISODE, EXPOSURE_KERNELS="0").stdout.split()
@@ -76,27 +82,33 @@ class TestSwitch:
         assert float(fast[2]) == pytest.approx(float(plain[2]), abs=2e-3)
         assert abs(int(fast[1]) - int(plain[1])) <= 20  # 8-bit values on the edge may round the other way
 
-    def test_a_rendering_is_compiled_for_float32_arrays_alone(self):
+    def test_a_definition_gives_way_to_its_twin_where_the_twin_is_made_for_the_arguments(self):
         photos = np.random.default_rng(0).random((2, 16, 16, 3)).astype(np.float32)
-        labels, evs = np.zeros((2, 16, 16), np.int32), np.ones((2, 1), np.float32)
-        for given in ("mertens", mertens, partial(mertens, epsilon=1e-3)):
-            fast, options = kernels.rendering(given), {"epsilon": 1e-3} if isinstance(given, partial) else {}
-            expected = mertens(photos, labels, evs, **options)
-            np.testing.assert_allclose(fast(photos, labels, evs), expected, atol=1e-4)
-            assert (fast(photos, labels, evs) != expected).any()  # the last bits tell who computed it
-            with kernels.disabled():
-                np.testing.assert_array_equal(fast(photos, labels, evs), expected)
-            double = photos.astype(np.float64), labels, evs.astype(np.float64)
-            np.testing.assert_array_equal(fast(*double), mertens(*double, **options))
+        given = photos, np.zeros((2, 16, 16), np.int32), np.ones((2, 1), np.float32)
+        double = photos.astype(np.float64), given[1], given[2].astype(np.float64)
+        definition, twin = inspect.unwrap(mertens), kernels.load("fusion").mertens
+        expected = definition(*given)
+        assert (mertens(*given) != expected).any()  # the last bits tell who computed it
+        np.testing.assert_array_equal(mertens(*given), twin(*given))
+        np.testing.assert_allclose(mertens(*given), expected, atol=1e-4)
+        with kernels.disabled():
+            np.testing.assert_array_equal(mertens(*given), expected)
+        assert twin(*double) is NotImplemented
+        np.testing.assert_array_equal(mertens(*double), definition(*double))
+        assert mertens.__doc__ == definition.__doc__ and inspect.signature(mertens) == inspect.signature(definition)
 
-        def own(photos, labels, evs, count=None, *, space="linear"):
-            return photos
-
-        assert kernels.rendering(own) is own
-        positional = partial(mask_pyramid, photos)
-        assert kernels.rendering(positional) is positional
-        with pytest.raises(ValueError, match="fusion must be one of .*'mertens2'"):
-            kernels.rendering("mertens2")
+    def test_every_definition_names_a_twin_that_takes_the_same_arguments(self):
+        """Read from the sources: a decorator that names nothing would only show where it is called."""
+        found = 0
+        for path in sorted((ROOT / "exposure_env").rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                for decorator in getattr(node, "decorator_list", []):
+                    if isinstance(decorator, ast.Call) and getattr(decorator.func, "id", "") == "accelerated":
+                        module, name = decorator.args[0].value.split(".")
+                        twin = getattr(importlib.import_module(f"exposure_env.kernels.{module}"), name)
+                        assert len(inspect.signature(twin).parameters) == len(_names(node.args)), (path, name)
+                        found += 1
+        assert found > 10
 
 
 @numba
@@ -119,37 +131,37 @@ class TestCompiler:
 class TestThreads:
     def test_results_keep_the_order_of_the_items(self, monkeypatch):
         monkeypatch.setenv("EXPOSURE_THREADS", "3")
-        assert kernels.num_threads() == 3
-        names = kernels.spread(lambda i: (i, threading.current_thread().name), range(50))
+        assert threads.num_threads() == 3
+        names = threads.spread(lambda i: (i, threading.current_thread().name), range(50))
         assert [i for i, _ in names] == list(range(50)) and all(name.startswith("exposure") for _, name in names)
 
     def test_one_thread_is_the_caller_s(self, monkeypatch):
         monkeypatch.setenv("EXPOSURE_THREADS", "1")
-        assert set(kernels.spread(lambda _: threading.current_thread(), range(5))) == {threading.current_thread()}
+        assert set(threads.spread(lambda _: threading.current_thread(), range(5))) == {threading.current_thread()}
 
     def test_a_call_within_a_call_does_not_wait_for_itself(self, monkeypatch):
         monkeypatch.setenv("EXPOSURE_THREADS", "2")
-        inner = kernels.spread(lambda i: kernels.spread(lambda j: i * j, range(3)), range(8))
+        inner = threads.spread(lambda i: threads.spread(lambda j: i * j, range(3)), range(8))
         assert inner == [[i * j for j in range(3)] for i in range(8)]
 
     def test_errors_come_through(self, monkeypatch):
         monkeypatch.setenv("EXPOSURE_THREADS", "2")
         with pytest.raises(ZeroDivisionError):
-            kernels.spread(lambda i: 1 / i, [1, 0, 2])
+            threads.spread(lambda i: 1 / i, [1, 0, 2])
 
     @pytest.mark.parametrize("wrong", ["0", "-1", "two", ""])
     def test_a_wrong_number_is_named(self, wrong, monkeypatch):
         monkeypatch.setenv("EXPOSURE_THREADS", wrong)
         with pytest.raises(ValueError, match=f"EXPOSURE_THREADS must be a positive integer, not {wrong!r}"):
-            kernels.num_threads()
+            threads.num_threads()
 
     @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system doesn't fork")
     def test_a_forked_process_has_threads_of_its_own(self):
         program = """
 import os
 os.environ["EXPOSURE_THREADS"] = "2"
-from exposure_env import kernels
-work = lambda: kernels.spread(lambda i: i * i, range(4))
+from exposure_env import kernels, threads
+work = lambda: threads.spread(lambda i: i * i, range(4))
 assert work() == [0, 1, 4, 9]
 child = os.fork()
 if child == 0:
@@ -162,6 +174,6 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), work())
                                                            (8, 4, [4, 4])])  # fmt: skip
     def test_ranges_are_even_and_cover_everything(self, count, least, sizes, monkeypatch):
         monkeypatch.setenv("EXPOSURE_THREADS", "3")
-        pieces = kernels.ranges(count, least)
+        pieces = threads.ranges(count, least)
         assert [piece.stop - piece.start for piece in pieces] == sizes
         assert [i for piece in pieces for i in range(count)[piece]] == list(range(count))

@@ -11,10 +11,10 @@ import pytest
 import skimage.data
 
 from exposure_env import kernels
-from exposure_env.full_size import add_bands, collapsed, exposure_fusion, gaussians
 from exposure_env.fusion import FUSIONS, mertens
 from exposure_env.image import clip, expose
-from exposure_env.retouch import RetouchPlan, apply_plan
+from exposure_env.retouch import RetouchPlan, apply_plan, exposure_fusion
+from exposure_env.retouch.bands import add_bands, collapsed, gaussians
 
 pytestmark = pytest.mark.skipif(not kernels.enabled(), reason="no numba, or EXPOSURE_KERNELS=0")
 

@@ -13,8 +13,7 @@ from agents.evaluation import evaluate
 from agents.off_policy import OffPolicyPolicy, build_off_policy, replay_bytes, rollout_steps
 from agents.replay import RelabelReplayBuffer
 from agents.vec_env import ExposureVecEnv
-from exposure_env.photos import Photo
-from exposure_env.samples import sample_photos
+from exposure_env.photos import Photo, sample_photos
 from exposure_env.task import ExposureTask
 
 SIZE, NUM_ENVS = 16, 4

@@ -17,9 +17,11 @@ from exposure_env.photos import (
     content_box,
     misexpose,
     misexposed,
+    sample_photos,
+    sample_scenes,
     thumbnail,
 )
-from exposure_env.samples import DEFAULT_COUNTS, LEFT_OUT_SCENE, TRAINING_SCENES, sample_photos, sample_scenes
+from exposure_env.photos.samples import DEFAULT_COUNTS, LEFT_OUT_SCENE, TRAINING_SCENES
 
 
 def noise(*shape: int, dtype: type = np.uint8) -> np.ndarray:
@@ -298,7 +300,7 @@ def test_content_box_lies_in_the_thumbnail_and_keeps_the_aspect(shape):
     assert abs(64 - height - 2 * top) <= 1 and abs(64 - width - 2 * left) <= 1
     assert min(height, width) == max(1, round(64 * min(shape) / max(shape)))
     boxed = thumbnail(noise(*shape, 3), 64, "letterbox")
-    assert boxed.shape == (64, 64, 3) and boxed.dtype == np.uint8
+    assert boxed.shape == (64, 64, 3) and boxed.dtype == np.float32
     np.testing.assert_array_equal(boxed[0], boxed[top])
 
 

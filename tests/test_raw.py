@@ -7,8 +7,7 @@ import pytest
 import tifffile
 
 from agents.cli import main
-from exposure_env.files import load_image, pixel_bytes
-from exposure_env.raw import RAW_SUFFIXES
+from exposure_env.files import RAW_SUFFIXES, load_image, pixel_bytes
 
 NEUTRAL = (0.5, 1.0, 0.7)  # what the sensor's red, green and blue see of white
 BLACK, WHITE = 512, 16383

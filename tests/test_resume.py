@@ -24,8 +24,8 @@ from agents.resume import CHECKPOINT, Checkpoints, Randomness, read_checkpoint, 
 from agents.run_log import PROGRESS, ProgressLog
 from agents.training import TrainConfig, build, read_config, read_folders, train
 from exposure_env.files import ImageFile, save_image
-from exposure_env.photos import FolderPhotos, Misexpose, Photo
-from exposure_env.samples import sample_photos
+from exposure_env.photos import FolderPhotos, Misexpose, Photo, sample_photos
+from exposure_env.task import ExposureTask
 
 ROOT = Path(__file__).parents[1]
 PHOTOS, EXPERTS = sample_photos("inputs", 6), sample_photos("experts", 6)
@@ -146,8 +146,9 @@ def test_photos_drawn_afresh_in_every_episode(tmp_path):
         state = None
         for last in (*stops, None):
             model, _ = build(config, [photo._replace(target=photo.image) for photo in photos], EXPERTS)
-            task = model.exposure_env.task
-            task.config = replace(task.config, transform=Misexpose())
+            env = model.exposure_env
+            transformed = replace(env.task.config, transform=Misexpose())
+            env.envs.task = ExposureTask(env.task.photos, reward_model=env.task.reward_model, **vars(transformed))
             random_numbers = Randomness()
             if state is not None:
                 torch.manual_seed(1), np.random.seed(1)
@@ -198,7 +199,7 @@ import json, sys
 import torch
 from pathlib import Path
 from agents.training import TrainConfig, train
-from exposure_env.samples import sample_photos
+from exposure_env.photos import sample_photos
 torch.set_num_threads(1)
 config = TrainConfig(**json.loads(sys.argv[2]))
 train(config, sample_photos("inputs", 6), sample_photos("experts", 6), sys.argv[1], progress_bar=False)

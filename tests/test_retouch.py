@@ -12,7 +12,8 @@ from exposure_env import kernels
 from exposure_env.fusion import FUSIONS
 from exposure_env.image import clip, expose, luminance
 from exposure_env.photos import content_box, thumbnail
-from exposure_env.retouch import FORMAT, RetouchPlan, apply_plan
+from exposure_env.retouch import RetouchPlan, apply_plan
+from exposure_env.retouch.plan import FORMAT
 from exposure_env.segmentation import segment
 
 ALL = sorted(FUSIONS)
@@ -233,7 +234,7 @@ def test_borders_go_where_the_photo_has_them():
 
 @pytest.mark.parametrize("fusion", BLENDS)
 def test_a_photo_of_the_thumbnails_size_gets_the_definition(fusion, whole_photos):
-    small = thumbnail(whole_photos[1])
+    small = np.rint(255 * thumbnail(whole_photos[1])).astype(np.uint8)
     plan, as_seen = made_plan(small, 0, fusion=fusion)
     result = apply_plan(plan, small)
     assert np.abs(result - 255 * plan.render(as_seen)).max() <= 0.51
@@ -346,6 +347,6 @@ def test_a_photo_larger_than_the_memory_is_refused_before_any_work(monkeypatch):
     plan = RetouchPlan(np.zeros((4, 4), int), [1.0])
     pixels = np.full((30, 20, 3), 100, np.uint8)
     assert apply_plan(plan, pixels).mean() > 100
-    monkeypatch.setattr("exposure_env.retouch.BYTES_PER_PIXEL", 1e15)
+    monkeypatch.setattr("exposure_env.retouch.apply.BYTES_PER_PIXEL", 1e15)
     with pytest.raises(ValueError, match=r"20x30 pixels needs about 600000000.0 GB"):
         apply_plan(plan, pixels)

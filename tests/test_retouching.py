@@ -24,7 +24,7 @@ from agents.compiling import compile_ahead
 from agents.retouching import JOURNAL, Journal, find_photos, make_jobs, plan_photo
 from exposure_env import kernels
 from exposure_env.files import ImageFile, load_image, pixel_bytes, remove_leftovers, save_image
-from exposure_env.samples import sample_photos
+from exposure_env.photos import sample_photos
 
 ROOT = Path(__file__).parents[1]
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from exposure_env.rewards import REWARDS, resolve_reward, score, shaping
+from exposure_env.episode import shaping
+from exposure_env.rewards import REWARDS, resolve_reward, score
 
 kinds = pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy], ids=["numpy", "torch"])
 DARK, GREY = np.full((2, 4, 5, 3), 0.1, np.float32), np.full((2, 4, 5, 3), 0.5, np.float32)
@@ -24,7 +25,7 @@ class Brightness:
 
 
 @kinds
-@pytest.mark.parametrize("name, expected", [("psnr", 20.0), ("mse", -0.01)])
+@pytest.mark.parametrize("name, expected", [("psnr", 20.0), ("negative_mse", -0.01)])
 def test_a_constant_error_of_a_tenth_is_20_db(kind, name, expected):
     targets = np.random.default_rng(0).random((3, 8, 8, 3)) * 0.8
     scores = score(resolve_reward(name), kind(targets + 0.1), kind(targets), kind(targets))
@@ -80,7 +81,7 @@ def test_gradient_of_psnr_by_hand():
     np.testing.assert_allclose(images.grad, np.full((1, 4, 5, 3), -20 / math.log(10) * 0.1 / 0.6), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["psnr", "mse"])
+@pytest.mark.parametrize("name", ["psnr", "negative_mse"])
 def test_comparing_rewards_without_targets_is_an_error(name):
     with pytest.raises(ValueError, match="target"):
         score(resolve_reward(name), DARK, DARK, None)

@@ -9,8 +9,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecVideoRecorder
 
-from exposure_env.photos import Photo
-from exposure_env.samples import sample_photos
+from exposure_env.photos import Photo, sample_photos
 
 LOCAL, GLOBAL = "exposure_env:Exposure/Local-v0", "exposure_env:Exposure/Global-v0"
 PHOTOS = sample_photos("inputs", 6)

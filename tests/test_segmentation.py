@@ -4,12 +4,13 @@ from functools import partial
 
 import numpy as np
 import pytest
+import skimage
 from scipy import ndimage
 
-from exposure_env import segmentation
 from exposure_env.image import luminance
 from exposure_env.segmentation import (
     SEGMENTERS,
+    cached,
     felzenszwalb,
     luminance_bands,
     merge_segments,
@@ -22,7 +23,7 @@ from exposure_env.segmentation import (
 @pytest.fixture(autouse=True)
 def empty_memory(monkeypatch):
     memory = OrderedDict()
-    monkeypatch.setattr(segmentation, "_memory", memory)
+    monkeypatch.setattr(cached, "_memory", memory)
     return memory
 
 
@@ -194,7 +195,7 @@ def test_min_size_is_meant_for_64x64():
 
 def test_felzenszwalb_equals_scikit_image_on_the_same_uint8_photo():
     pixels = (mosaic(3) * 255).round().astype(np.uint8)
-    expected = segmentation.skimage.segmentation.felzenszwalb(pixels, scale=300, sigma=0.5, min_size=50)
+    expected = skimage.segmentation.felzenszwalb(pixels, scale=300, sigma=0.5, min_size=50)
     for dtype in (np.float32, np.float64):
         assert np.array_equal(felzenszwalb((pixels / 255).astype(dtype)), expected)
 
@@ -392,7 +393,7 @@ def test_what_differs_is_worked_on_again():
 
 
 def test_memory_is_bounded_and_forgets_the_oldest(monkeypatch, empty_memory):
-    monkeypatch.setattr(segmentation, "CACHE_PHOTOS", 2)
+    monkeypatch.setattr(cached, "CACHE_PHOTOS", 2)
     counting = Counting()
     for seed in (0, 1, 0, 2):  # 1 is the one not seen for longest
         segment(mosaic(seed), counting)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from exposure_env.episode import EpisodeState
+from exposure_env.episode import EpisodeState, concatenate, select
 from exposure_env.fusion import local, mask_pyramid, mertens
-from exposure_env.photos import FolderPhotos, Misexpose, Photo, thumbnail
-from exposure_env.samples import sample_photos
-from exposure_env.task import PRESETS, ExposureTask, TaskConfig, concatenate, resolve_photos, select
+from exposure_env.photos import FolderPhotos, Misexpose, Photo, sample_photos, thumbnail
+from exposure_env.settings import TASK_PRESETS, TaskConfig
+from exposure_env.task import ExposureTask, resolve_photos
 
 GREY = np.full((8, 8, 3), 0.25, np.float32)
 LIGHT = np.full((8, 8, 3), 0.5, np.float32)
@@ -87,12 +87,12 @@ class TestSettings:
         config = ExposureTask(PAIR, preset="paper").config
         assert (config.relative, config.fusion, config.reward_image, config.space, config.planes, config.max_ev) == (
             False, "mertens", "local", "encoded", "paper", 3.5)  # fmt: skip
-        assert ExposureTask(PAIR).config == TaskConfig() == PRESETS["recommended"]
+        assert ExposureTask(PAIR).config == TaskConfig() == TASK_PRESETS["recommended"]
 
     def test_settings_take_the_place_of_the_presets(self):
         config = ExposureTask(PAIR, preset="paper", max_ev=2.0, planes="full").config
         assert (config.max_ev, config.planes, config.space) == (2.0, "full", "encoded")
-        assert PRESETS["paper"].max_ev == 3.5
+        assert TASK_PRESETS["paper"].max_ev == 3.5
 
     def test_an_unknown_preset_is_an_error(self):
         with pytest.raises(ValueError, match="'nature'"):

@@ -12,8 +12,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecMonitor, VecTransposeImage
 
 from agents.vec_env import ExposureVecEnv, adapted
-from exposure_env.photos import Photo
-from exposure_env.samples import sample_photos
+from exposure_env.photos import Photo, sample_photos
 from exposure_env.vector import ExposureVectorEnv
 
 LOCAL, GLOBAL = "exposure_env:Exposure/Local-v0", "exposure_env:Exposure/Global-v0"

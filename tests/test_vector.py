@@ -9,8 +9,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 from exposure_env.env import ExposureEnv
-from exposure_env.photos import Misexpose, Photo
-from exposure_env.samples import sample_photos
+from exposure_env.photos import Misexpose, Photo, sample_photos
 from exposure_env.vector import ExposureVectorEnv
 
 LOCAL, GLOBAL = "exposure_env:Exposure/Local-v0", "exposure_env:Exposure/Global-v0"
@@ -317,7 +316,8 @@ class TestReward:
     def test_no_photo_is_scored_by_anothers_target(self):
         photos = [Photo(str(i), np.full((64, 64, 3), v, np.float32), np.full((64, 64, 3), 1.5 * v, np.float32))
                   for i, v in enumerate((0.1, 0.2, 0.3, 0.4))]  # fmt: skip
-        envs = ExposureVectorEnv(4, photos, halves, "mse", relative=False, space="encoded", autoreset_mode="SameStep")
+        envs = ExposureVectorEnv(4, photos, halves, "negative_mse", relative=False, space="encoded",
+                                  autoreset_mode="SameStep")
         envs.reset(options={"photo": [3, 1, 0, 2]})
         envs.step(np.zeros((4, 1)))
         rewards = envs.step(np.zeros((4, 1)))[1]

@@ -1,21 +1,20 @@
-"""The compiled part of `kernels_fusion`: float32 arrays in and out, one photo after the other.
+"""The compiled part of `kernels.fusion`: float32 arrays in and out, one photo after the other.
 
 Two planes make a channel: its even and its odd rows, each in a frame of reflected pixels, one row above and below, two
 columns left and right. So what a filter with steps of two rows asks for lies at the same distance everywhere, and one
 loop runs over a whole plane, the frame included. A pyramid is its levels, one after the other, an image its channels.
-`levels` says where a plane lies: `kernels_fusion.levels_of`.
+`levels` says where a plane lies: `kernels.fusion.levels_of`.
 """
 
 import numpy as np
 
 from exposure_env.fusion import TINY
 from exposure_env.image import ENCODED_KNEE
-from exposure_env.kernels import compiled
+from exposure_env.kernels.switch import compiled
 
 FUSED = {"contract"}  # x * y + z in one instruction
 FLOAT = np.float32  # a Python number in a sum would make it float64, of which half as many fit into a register
 POSITIVE = (1 << 40) - 1  # offsets are not negative; without `& POSITIVE` the compiler would check every index
-
 ZERO, QUARTER, HALF, ONE, TWO, FOUR, SIX, EIGHTH, NINTH = map(FLOAT, (0, 0.25, 0.5, 1, 2, 4, 6, 0.125, 1 / 9))
 KNEE, LIFT, STRETCH, SLOPE = map(FLOAT, (ENCODED_KNEE, 0.055, 1.055, 12.92))
 PER_STRETCH, PER_SLOPE = FLOAT(1 / 1.055), FLOAT(1 / 12.92)
@@ -370,7 +369,7 @@ def blend(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, counts: np.nd
         labels: (N, H, W) int32, each less than K.
         evs: (N, K) in stops.
         counts: (N,) int32, how many of the exposures take part.
-        levels: See `kernels_fusion.levels_of`.
+        levels: See `kernels.fusion.levels_of`.
         linear: Whether exposing multiplies light; else encoded values.
         masked: Whether an exposure counts where its segment lies; else everywhere.
         weighed: Whether an exposure counts where it looks good.

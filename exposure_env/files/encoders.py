@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from exposure_env.kernels import spread
-from exposure_env.metadata import BITS, EXIF, EXTRA, GPS, ICC, PHOTOMETRIC, TEXTS
+from exposure_env.files.metadata import BITS, EXIF, EXTRA, GPS, ICC, PHOTOMETRIC, TEXTS
+from exposure_env.threads import spread
 
 STRIP_BYTES = 2**20
 TOGETHER = 8  # strips that are compressed at once, by several threads

@@ -1,12 +1,11 @@
-"""Compiled: what follows on the blend strip by strip, a coarser band and the second pass; see `kernels_full_size`.
+"""Compiled: what follows on the blend strip by strip, a coarser band and the second pass; see `kernels.full_size`.
 
-Numba keeps compiled functions on disk until their own file changes: after a change in `kernels_rows`, touch this file.
+Numba keeps compiled functions on disk until their own file changes: after a change in `kernels.rows`, touch this file.
 """
 
 import numpy as np
 
-from exposure_env.kernels import compiled
-from exposure_env.kernels_rows import (
+from exposure_env.kernels.rows import (
     ONE,
     ZERO,
     border,
@@ -18,6 +17,7 @@ from exposure_env.kernels_rows import (
     mirrored,
     widen,
 )
+from exposure_env.kernels.switch import compiled
 
 
 @compiled

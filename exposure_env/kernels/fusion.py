@@ -16,9 +16,9 @@ from typing import Any, get_args
 
 import numpy as np
 
-from exposure_env import kernels
 from exposure_env.image import Space
-from exposure_env.kernels_blend import blend, expose_segments
+from exposure_env.kernels.blend import blend, expose_segments
+from exposure_env.threads import ranges, spread
 
 LARGEST = 512  # side of an image [px]: beyond, planes leave the cache, and `full_size` is there for it
 PIXELS = 2048  # that one thread should have at least: as many take a tenth of a millisecond
@@ -37,8 +37,8 @@ def levels_of(height: int, width: int, levels: int) -> np.ndarray:
     return np.array(rows, np.int64)
 
 
-def takes(name: str, photos: Any, labels: Any, evs: Any, count: Any) -> bool:
-    """Whether the compiled rendering of that name is for these arrays; else the definition is to be used."""
+def _takes(photos: Any, labels: Any, evs: Any, count: Any = None, masked: bool = True) -> bool:
+    """Whether the compiled renderings are made for these arrays; `masked` if they look at the labels."""
     arrays = [photos, labels, evs] if count is None else [photos, labels, evs, count]
     if not all(type(array) is np.ndarray and array.size for array in arrays):
         return False
@@ -48,7 +48,7 @@ def takes(name: str, photos: Any, labels: Any, evs: Any, count: Any) -> bool:
         return False
     if count is not None and (count.shape != (num,) or count.dtype.kind not in "iu"):
         return False
-    return name == "mertens" or (labels.min() >= 0 and labels.max() < slots)  # mertens doesn't look at the labels
+    return not masked or (labels.min() >= 0 and labels.max() < slots)
 
 
 def _spread(kernel: Callable[..., None], photos: np.ndarray, *arrays: np.ndarray, options: tuple) -> np.ndarray:
@@ -56,8 +56,8 @@ def _spread(kernel: Callable[..., None], photos: np.ndarray, *arrays: np.ndarray
     photos, *arrays = (_plain(array) for array in (photos, *arrays))
     out = np.empty_like(photos)
     least = max(1, PIXELS // (photos.shape[1] * photos.shape[2]))
-    kernels.spread(lambda some: kernel(photos[some], *(array[some] for array in arrays), *options, out[some]),
-                   kernels.ranges(len(photos), least))
+    spread(lambda some: kernel(photos[some], *(array[some] for array in arrays), *options, out[some]),
+                   ranges(len(photos), least))
     return out
 
 
@@ -89,6 +89,8 @@ def _is_linear(space: Space) -> bool:
 def local(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, count: np.ndarray | None = None, *,
           space: Space = "linear", clip_output: bool = True) -> np.ndarray:
     """See `fusion.local`."""
+    if not _takes(photos, labels, evs, count):
+        return NotImplemented
     return _spread(expose_segments, photos, labels, evs, options=(_is_linear(space), bool(clip_output)))
 
 
@@ -96,6 +98,8 @@ def mask_pyramid(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, count:
                  space: Space = "linear", levels: int = 3, feather: int = 1, clip_input: bool = True,
                  clip_output: bool = True) -> np.ndarray:
     """See `fusion.mask_pyramid`."""
+    if not _takes(photos, labels, evs, count):
+        return NotImplemented
     return _pyramid(photos, labels, evs, space=space, levels=levels, feather=feather, clip_input=clip_input,
                     clip_output=clip_output, masked=True)
 
@@ -105,6 +109,8 @@ def mertens(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, count: np.n
             include_input: bool = True, epsilon: float = 1e-6, levels: int | None = None, clip_input: bool = True,
             clip_output: bool = True) -> np.ndarray:
     """See `fusion.mertens`."""
+    if not _takes(photos, labels, evs, count, masked=False):
+        return NotImplemented
     return _pyramid(photos, labels, evs, count, space=space, levels=levels, clip_input=clip_input,
                     clip_output=clip_output, powers=(contrast, saturation, exposedness), epsilon=epsilon,
                     include_input=include_input, weighed=True)
@@ -115,14 +121,8 @@ def mertens_masked(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, coun
                    include_input: bool = False, epsilon: float = 1e-6, levels: int = 3, feather: int = 8,
                    clip_input: bool = True, clip_output: bool = True) -> np.ndarray:
     """See `fusion.mertens_masked`."""
+    if not _takes(photos, labels, evs, count):
+        return NotImplemented
     return _pyramid(photos, labels, evs, space=space, levels=levels, feather=feather, clip_input=clip_input,
                     clip_output=clip_output, powers=(contrast, saturation, exposedness), epsilon=epsilon,
                     include_input=include_input, masked=True, weighed=True)
-
-
-FUSIONS: dict[str, Callable[..., np.ndarray]] = {
-    "local": local,
-    "mertens": mertens,
-    "mask_pyramid": mask_pyramid,
-    "mertens_masked": mertens_masked,
-}

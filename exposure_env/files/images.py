@@ -5,12 +5,8 @@ its size is kept in memory, but for what the decoders themselves hold.
 """
 
 import os
-import re
-import shutil
 import struct
-import time
-import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -19,16 +15,16 @@ import cv2
 import numpy as np
 from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
-from exposure_env import metadata as tag
-from exposure_env.encoders import encode_jpeg, encode_png, encode_tiff
-from exposure_env.metadata import picked_exif, png_exif, upright_exif
-from exposure_env.raw import RAW_SUFFIXES, develop, raw_size
+from exposure_env.files import metadata as tag
+from exposure_env.files.encoders import encode_jpeg, encode_png, encode_tiff
+from exposure_env.files.metadata import picked_exif, png_exif, upright_exif
+from exposure_env.files.raw import RAW_SUFFIXES, develop, raw_size
+from exposure_env.files.whole import written_whole
+from exposure_env.resizing import as_floats, shrink
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 MAX_PIXELS = 300_000_000  # 0.9 GB of 8-bit, 1.8 GB of 16-bit pixels
-STALE = 60.0  # seconds after which a file left half-written has no writer any more; writers never pause that long
 STRIP_PIXELS = 2**19  # drawn at once from a decoder's image
-
 _READERS = {
     b"\xff\xd8": JpegImagePlugin.JpegImageFile,
     b"\x89P": PngImagePlugin.PngImageFile,
@@ -37,10 +33,6 @@ _READERS = {
 }
 _EIGHT_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "La", "YCbCr"}
 _ENCODERS = {".jpg": encode_jpeg, ".jpeg": encode_jpeg, ".png": encode_png, ".tif": encode_tiff, ".tiff": encode_tiff}
-_PART = re.compile(r"\.(.+)\.[0-9a-f]{32}\.part")
-
-# Pillow holds images in blocks. Those of its usual 16 MB, glibc keeps for itself when they are freed; larger ones not.
-Image.core.set_block_size(2**26)
 
 
 class ImageFile(NamedTuple):
@@ -98,20 +90,7 @@ def read_image(path: str | os.PathLike, max_side: int | None = None) -> np.ndarr
         path: File to read; see `load_image` for the kinds and the errors.
         max_side: Longer side in pixels that larger images are shrunk to; None keeps the full size.
     """
-    pixels = shrink(load_image(path).pixels, max_side)
-    return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
-
-
-def shrink(image: np.ndarray, max_side: int | None) -> np.ndarray:
-    """Return (H, W, 3) pixels with their longer side shrunk to ``max_side`` by averaging areas; smaller ones as is."""
-    height, width = image.shape[:2]
-    if max_side is None or max(height, width) <= max_side:
-        return image
-    if max_side < 1:
-        raise ValueError(f"max_side is {max_side}, but must be 1 or more")
-    scale = max_side / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return as_floats(shrink(load_image(path).pixels, max_side))
 
 
 def save_image(path: str | os.PathLike, image: ImageFile, quality: int = 95,
@@ -149,41 +128,6 @@ def save_image(path: str | os.PathLike, image: ImageFile, quality: int = 95,
             if isinstance(error, OSError) and error.errno is not None:  # the disk's; Pillow's own have no number
                 raise
             raise ValueError(f"cannot write {path}: {error}") from error
-
-
-@contextmanager
-def written_whole(path: Path, ready: Callable[[Path], object] | None = None) -> Iterator[BinaryIO]:
-    """A file to write to that takes its place once it is complete and on the disk, and vanishes on an error.
-
-    Only the end of the process itself can leave a trace, a hidden file ending in ".part": see `remove_leftovers`.
-
-    Args:
-        path: The final place.
-        ready: Called with the complete file, just before it is moved there.
-    """
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with open(beside, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())  # else, a loss of power could leave the final name with nothing in it
-        if path.exists():
-            shutil.copymode(path, beside)
-        if ready is not None:
-            ready(beside)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def remove_leftovers(paths: Iterable[Path]) -> None:
-    """Remove what killed processes left half-written beside these files: not touched for a minute (`STALE`)."""
-    paths = set(paths)
-    for folder in {path.parent for path in paths}:
-        for part in folder.glob(".*.part"):
-            match = _PART.fullmatch(part.name)
-            if match and folder / match[1] in paths and time.time() - part.stat().st_mtime > STALE:
-                part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from exposure_env.kernels import compiled
+from exposure_env.kernels.switch import compiled
 
 
-def merge_segments(labels: np.ndarray, image: np.ndarray, max_segments: int) -> np.ndarray:
+def merged(labels: np.ndarray, image: np.ndarray, max_segments: int) -> np.ndarray:
     """What `segmentation.merge_segments` gives.
 
     Args:
@@ -20,12 +20,12 @@ def merge_segments(labels: np.ndarray, image: np.ndarray, max_segments: int) -> 
     return _merged(labels, image, count, max_segments)
 
 
-def regions(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """The (H, W) integers as int32 0..K-1 in the same order, (K,) first pixels and areas; None if too far apart."""
+def regions(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """See `merging.regions`; not for labels that lie far apart."""
     if not np.can_cast(labels.dtype, np.int32) and (labels.min() < -(2**31) or labels.max() >= 2**31):
-        return None
+        return NotImplemented
     numbered, firsts, areas = _regions(np.require(labels, np.int32, "CAW"))
-    return (numbered, firsts, areas) if len(areas) else None
+    return (numbered, firsts, areas) if len(areas) else NotImplemented
 
 
 @compiled

@@ -6,6 +6,7 @@ test, so that the splits share the scenes but not a single pixel: a discriminato
 scene. The fifth scene is left out of all that, for testing on something new.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import cycle, islice, permutations, product
 
@@ -13,13 +14,14 @@ import numpy as np
 import skimage.data
 
 from exposure_env.image import luminance
-from exposure_env.photos import Photo, check_photo, misexposed
+from exposure_env.photos.folders import FolderPhotos
+from exposure_env.photos.misexposure import misexposed
+from exposure_env.photos.photo import Photo, check_photo
 
 TRAINING_SCENES = ("astronaut", "coffee", "rocket", "motorcycle")
 LEFT_OUT_SCENE = "chelsea"
 DEFAULT_COUNTS = {"inputs": 192, "experts": 192, "test": 64, "left_out": 32}
 SMALLEST, LARGEST = 64, 200  # side of a crop [pixels]
-
 _DEALT = ("inputs", "experts", "test")
 
 
@@ -175,3 +177,19 @@ def _look(sums: np.ndarray, crops: np.ndarray) -> np.ndarray:
     means = (sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]) / (side**2)[:, None]
     deviation = np.sqrt(np.maximum(means[:, 4] - means[:, 3] ** 2, 0.0))
     return np.column_stack([means[:, :3], deviation])
+
+
+def resolve_photos(photos: Sequence[Photo] | str | None) -> Sequence[Photo]:
+    """A data set from what a user may give: None or "sample" for the sample photos, a folder's path, or a sequence.
+
+    Raises:
+        ValueError: If there is no photo in it.
+    """
+    if photos is None or (isinstance(photos, str) and photos == "sample"):
+        return sample_photos("inputs")
+    photos = FolderPhotos(photos) if isinstance(photos, str) or hasattr(photos, "__fspath__") else photos
+    if not (hasattr(photos, "__len__") and hasattr(photos, "__getitem__")):
+        raise ValueError(f"photos must be a sequence of Photo or a folder's path, not {photos!r}")
+    if len(photos) == 0:
+        raise ValueError("photos is empty: an environment needs at least one photo")
+    return photos

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from exposure_env.image import LINEAR_KNEE
-from exposure_env.kernels_rows import (
+from exposure_env.kernels.rows import (
     HALF,
     ONE,
     ZERO,

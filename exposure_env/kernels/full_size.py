@@ -1,4 +1,4 @@
-"""Fast paths of `full_size`: the photo cut into strips, which `kernels_strips` blends, and the coarse levels.
+"""Fast paths of `full_size`: the photo cut into strips, which `kernels.strips` blends, and the coarse levels.
 
 The finest two levels of the pyramid are finished strip by strip into 16-bit fixed-point numbers, which take the photo's
 place in memory; for a photo of 8 bits, the upper half of each lies in a second image. Of every exposure only a quarter
@@ -13,11 +13,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from exposure_env import kernels_strips as strips
-from exposure_env.full_size import add_bands, collapsed, gaussians
 from exposure_env.image import LINEAR_KNEE, Space, srgb_to_linear
-from exposure_env.kernels import ranges, spread
-from exposure_env.kernels_finish import finish_rows, weigh_band
+from exposure_env.kernels import strips as strips
+from exposure_env.kernels.finish import finish_rows, weigh_band
+from exposure_env.retouch.bands import add_bands, collapsed, gaussians
+from exposure_env.retouch.full_size import TILE, expose_clipped, levels_between
+from exposure_env.retouch.guided import GuidedPlanes
+from exposure_env.threads import ranges, spread
 
 HIGHEST = 16.0  # of an exposed value; more, unclipped, would leave too few steps to the fixed-point numbers
 HEADROOM = 1.25  # the largest detail: enlarged, the coarse levels overshoot, so it has to make up for more than 1
@@ -35,30 +37,34 @@ class Seams(NamedTuple):
 NO_SEAMS = Seams({}, {})
 
 
-def exposure_fusion(
-    pixels: np.ndarray, evs: Sequence[float], options: tuple[float, ...], space: Space, clip_input: bool, levels: int,
-    tile: int
+def fused(
+    pixels: np.ndarray, evs: Sequence[float], exponents: tuple[float, float, float], epsilon: float, space: Space,
+    clip_input: bool, levels: int, tile: int
 ) -> np.ndarray:  # fmt: skip
-    """See `full_size.exposure_fusion`; `options` are the three exponents and epsilon."""
+    """See `full_size.exposure_fusion`."""
+    if _highest(evs, space, clip_input) > HIGHEST:
+        return NotImplemented
     none = np.empty((0, 2, 1, 1), np.float32), np.empty((0, 3, 1, 1), np.float32), np.empty((3, 0, 0), np.float32)
-    return _blended(pixels, evs, options, *none, space, clip_input, levels, tile)
+    return _blended(pixels, evs, (*exponents, epsilon), *none, space, clip_input, levels, tile)
 
 
 def blend_detail(
-    pixels: np.ndarray, evs: Sequence[float], fits: np.ndarray, exposed: Sequence[np.ndarray], rendered: np.ndarray,
-    space: Space, clip_input: bool, levels: int, tile: int, reuse: bool
+    pixels: np.ndarray, evs: Sequence[float], weights: GuidedPlanes, thumbnail: np.ndarray, rendered: np.ndarray,
+    space: Space = "linear", clip_input: bool = True, tile: int = TILE, reuse: bool = False
 ) -> np.ndarray:  # fmt: skip
-    """See `full_size.blend_detail`; `exposed` are the exposed thumbnails."""
-    smalls = np.stack([_planar(small, pixels.shape) for small in exposed])
-    options = (0.0, 0.0, 0.0, 0.0)
-    small = _planar(rendered, pixels.shape)
-    return _blended(pixels, evs, options, fits, smalls, small, space, clip_input, levels, tile, reuse)
+    """See `full_size.blend_detail`."""
+    if _highest(evs, space, clip_input) > HIGHEST:
+        return NotImplemented
+    smalls = np.stack([_planar(expose_clipped(thumbnail, ev, space, clip_input), pixels.shape) for ev in evs])
+    options, small, levels = (0.0, 0.0, 0.0, 0.0), _planar(rendered, pixels.shape), levels_between(pixels, rendered)
+    return _blended(pixels, evs, options, weights.fits, smalls, small, space, clip_input, levels, tile, reuse)
 
 
 def expose_locally(
-    pixels: np.ndarray, evs: Sequence[float], fits: np.ndarray, space: Space, tile: int
+    pixels: np.ndarray, evs: Sequence[float], masks: GuidedPlanes, space: Space, tile: int = TILE
 ) -> np.ndarray:
     """See `full_size.expose_locally`."""
+    fits = masks.fits
     tables, result = _tables(pixels.dtype, space), np.empty(pixels.shape, pixels.dtype)
     evs, linear = np.asarray(evs, np.float32), space == "linear"
 
@@ -83,7 +89,7 @@ def _blended(
     groups, count, depth = _groups(pixels.shape, tile), len(evs), min(levels, 2)
     pixels = pixels if reuse and pixels.flags.carray else pixels.copy()  # read strip by strip, then overwritten
     tables = _tables(pixels.dtype, space)[: 3 if len(fits) else 2]  # only guided weights look at encoded values
-    gains, highest = _gains(tables, evs, space, clip_input)
+    gains, highest = _gains(evs, space, clip_input), _highest(evs, space, clip_input)
     options = tuple(np.float32(option) for option in options)
     step = np.float32(HEADROOM * highest / strips.SHORT)
     height, width = ((side + 3) // 4 if depth == 2 else 0 for side in pixels.shape[:2])
@@ -142,17 +148,23 @@ def _tables(dtype: np.dtype, space: Space) -> np.ndarray:
     return np.stack([light ** (1 / 2.4) if space == "linear" else encoded, light, encoded]).astype(np.float32)
 
 
-def _gains(tables: np.ndarray, evs: Sequence[float], space: Space, clip_input: bool) -> tuple[np.ndarray, float]:
-    """What `kernels_strips` takes an exposure for, (T, 5) float32, and the largest value that any of them gives."""
+def _gains(evs: Sequence[float], space: Space, clip_input: bool) -> np.ndarray:
+    """What `strips` takes an exposure for, (T, 5) float32."""
     gain = 2.0 ** np.asarray(evs, np.float64)
     rows = np.zeros((len(gain), 5))
     if space == "linear":
         rows[:, :4] = np.stack([12.92 * gain, LINEAR_KNEE / gain, 1.055 * gain ** (1 / 2.4), 0.055 + 0 * gain], axis=1)
     else:
         rows[:, 1], rows[:, 2] = -1, gain
-    largest = rows[:, 2] - rows[:, 3]
     rows[:, 4] = 1 if clip_input else np.inf
-    return rows.astype(np.float32), 1.0 if clip_input else max(1.0, float(largest.max()))
+    return rows.astype(np.float32)
+
+
+def _highest(evs: Sequence[float], space: Space, clip_input: bool) -> float:
+    """The largest value that any of the exposures gives, at least 1: what they make of white."""
+    gain = 2.0 ** np.asarray(evs, np.float64)
+    largest = 1.055 * gain ** (1 / 2.4) - 0.055 if space == "linear" else gain
+    return 1.0 if clip_input else max(1.0, float(largest.max()))
 
 
 def _planar(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

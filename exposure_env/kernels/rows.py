@@ -1,17 +1,16 @@
-"""Compiled: what is done to single rows of a photo while it is exposed and blended by a pyramid, see `kernels_strips`.
+"""Compiled: what is done to single rows of a photo while it is exposed and blended by a pyramid, see `kernels.strips`.
 
 A row holds several planes side by side, with a margin each. Row y of a level lies in slot y modulo the number of slots.
 Inner loops count from 0 over float32 numbers: LLVM makes vectors of these.
 Numba keeps compiled functions on disk until their own file changes: after a change in here, touch
-`kernels_strips`.
+`kernels.strips`.
 """
 
 import numpy as np
 
-from exposure_env.kernels import compiled
+from exposure_env.kernels.switch import compiled
 
 fused = compiled(fastmath={"contract"})  # a product and a sum may become one instruction
-
 TINY, LEAST = np.float32(1e-15), np.float32(1e-37)
 NOISE = np.float32(3e-7)  # of a Laplacian in float32; that of an even slope is 0 under every exposure
 ZERO, ONE, HALF, FOUR, SIX = (np.float32(value) for value in (0, 1, 0.5, 4, 6))

@@ -3,17 +3,18 @@
 The definitions are `image.expose` and `episode.observe` with `observations.encode`. Plain functions at the top take
 states and share the episodes out among the threads. What they compute is the same however many there are. Exposing
 takes no power function but for values that cross the knee of the sRGB curve: below, a gain in light is a gain in
-encoded values, and above a gain in these plus 0.055. For images in 8 bits see `kernels_planes`.
+encoded values, and above a gain in these plus 0.055. For images in 8 bits see `kernels.planes`.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from exposure_env.image import ENCODED_KNEE
-from exposure_env.kernels import compiled, ranges, spread
-from exposure_env.kernels_planes import write_floats, write_images, write_masks, write_words
+from exposure_env.image import ENCODED_KNEE, Space
+from exposure_env.kernels.planes import write_floats, write_images, write_masks, write_words
+from exposure_env.kernels.switch import compiled
+from exposure_env.threads import ranges, spread
 
 _BLOCK = 128  # pixels: a block in which nothing changes is left out
 _LIFT, _STRETCH, _SLOPE, _KNEE = map(np.float32, (0.055, 1.055, 12.92, ENCODED_KNEE))
@@ -25,13 +26,11 @@ _SERIES = tuple(np.float32(1 / n) for n in (2, 6, 24, 120, 720, 5040))  # of the
 _SQRT_HALF_BITS, _MANTISSA, _BIAS = map(np.int32, (0x3F3504F3, 23, 127))
 
 
-def takes(state: Any) -> bool:
-    """Whether the arrays are of the types that are compiled for."""
-    return state.photos.dtype == state.evs.dtype == np.float32 and state.labels.dtype == np.int32
-
-
-def local(state: Any, space: str) -> np.ndarray:
-    """`episode.local_image` of N states."""
+def local_image(state: Any, space: str = "linear") -> np.ndarray:
+    """`episode.local_image`, of float32 photos and EVs and int32 labels."""
+    if not (isinstance(state.photos, np.ndarray) and state.photos.dtype == state.evs.dtype == np.float32
+            and state.labels.dtype == np.int32 and space in get_args(Space)):
+        return NotImplemented
     out = np.empty(state.photos.shape, np.float32)
     photos, labels, evs = (np.require(array, None, "CAW") for array in (state.photos, state.labels, state.evs))
     _shared(_local, len(out), _pixels(photos), _flat(labels), evs, space == "linear", _pixels(out))
@@ -94,8 +93,11 @@ def write_segments(rows: np.ndarray, state: Any, mask: np.ndarray, done: np.ndar
     _shared(write_masks, len(rows), rows, *plan, _flat(mask), _flat(done))
 
 
-def squared_errors(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def squared_error(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """(N,) float32 mean squared differences of (N, ...) float32 images."""
+    if not (isinstance(images, np.ndarray) and images.dtype == targets.dtype == np.float32
+            and images.shape == targets.shape):
+        return NotImplemented
     out = np.empty(len(images), np.float32)
     _shared(_squared_errors, len(out), _flat(images), _flat(targets), out)
     return out

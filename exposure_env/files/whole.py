@@ -1,0 +1,53 @@
+"""Files that are whole or not there: written beside their place, then moved into it."""
+
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
+
+STALE = 60.0  # seconds after which a file left half-written has no writer any more; writers never pause that long
+_PART = re.compile(r"\.(.+)\.[0-9a-f]{32}\.part")
+# Pillow holds images in blocks. Those of its usual 16 MB, glibc keeps for itself when they are freed; larger ones not.
+Image.core.set_block_size(2**26)
+
+
+@contextmanager
+def written_whole(path: Path, ready: Callable[[Path], object] | None = None) -> Iterator[BinaryIO]:
+    """A file to write to that takes its place once it is complete and on the disk, and vanishes on an error.
+
+    Only the end of the process itself can leave a trace, a hidden file ending in ".part": see `remove_leftovers`.
+
+    Args:
+        path: The final place.
+        ready: Called with the complete file, just before it is moved there.
+    """
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        with open(beside, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # else, a loss of power could leave the final name with nothing in it
+        if path.exists():
+            shutil.copymode(path, beside)
+        if ready is not None:
+            ready(beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def remove_leftovers(paths: Iterable[Path]) -> None:
+    """Remove what killed processes left half-written beside these files: not touched for a minute (`STALE`)."""
+    paths = set(paths)
+    for folder in {path.parent for path in paths}:
+        for part in folder.glob(".*.part"):
+            match = _PART.fullmatch(part.name)
+            if match and folder / match[1] in paths and time.time() - part.stat().st_mtime > STALE:
+                part.unlink(missing_ok=True)

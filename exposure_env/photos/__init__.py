@@ -1,0 +1,15 @@
+"""Photographs for training and evaluation: data sets, synthetic misexposure, thumbnails, and a few samples.
+
+A data set is any `Sequence[Photo]`: a list, `FolderPhotos`, `PairedPhotos` or a class of your own.
+"""
+
+from exposure_env.photos.folders import FolderPhotos, PairedPhotos
+from exposure_env.photos.misexposure import Misexpose, misexpose, misexposed
+from exposure_env.photos.photo import Photo, check_photo
+from exposure_env.photos.samples import resolve_photos, sample_photos, sample_scenes
+from exposure_env.photos.thumbnails import content_box, photo_thumbnail, thumbnail
+
+__all__ = [
+    "FolderPhotos", "Misexpose", "PairedPhotos", "Photo", "check_photo", "content_box", "misexpose", "misexposed",
+    "photo_thumbnail", "resolve_photos", "sample_photos", "sample_scenes", "thumbnail",
+]  # fmt: skip

@@ -1,0 +1,90 @@
+"""Good photos exposed wrongly, with a known answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from exposure_env.image import expose
+from exposure_env.photos.photo import Photo, check_photo
+
+
+def misexpose(
+    image: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    ev_range: tuple[float, float] = (-2.2, 0.6),
+    local: float = 1.0,
+    bits: int = 8,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Expose a good photo wrongly, differently from place to place, as uneven light would.
+
+    The exposure applied is one EV for the whole photo, uniform in ``ev_range``, plus a smooth random EV map: 3x3 normal
+    values enlarged bicubically, hence the same map at any resolution. It acts on linear light; the result is clipped
+    and rounded, so that deep shadows and burnt highlights lose detail for good.
+
+    Args:
+        image: (H, W, 3) sRGB-encoded, in [0, 1].
+        rng: Source of the exposures.
+        ev_range: Lowest and highest EV of the whole photo [stops].
+        local: Standard deviation of the local EV map's values [stops]; 0 for the same exposure everywhere.
+        bits: Bits per value that the result is rounded to, 1 to 16.
+
+    Returns:
+        The misexposed image, (H, W, 3) float32 in [0, 1], and the correction, (H, W) float32 [stops]: the EV map that
+        takes it back to ``image``, up to what was clipped and rounded away.
+
+    Raises:
+        ValueError: ``ev_range`` not ascending, ``local`` negative or ``bits`` out of range; see also `check_photo`.
+    """
+    image = check_photo(image, "image to misexpose")
+    Misexpose(ev_range, local, bits)  # checks the settings
+    height, width = image.shape[:2]
+    ev = rng.uniform(*ev_range)
+    low_resolution = rng.normal(ev, local, (3, 3)).astype(np.float32)
+    ev_map = cv2.resize(low_resolution, (width, height), interpolation=cv2.INTER_CUBIC)
+    levels = np.float32(2**bits - 1)
+    wrong = np.clip(np.asarray(expose(image, ev_map)), 0.0, 1.0)
+    return (np.round(wrong * levels) / levels).astype(np.float32), -ev_map
+
+
+@dataclass(frozen=True)
+class Misexpose:
+    """A degradation to apply afresh in each episode: ``Misexpose()(photo, rng)``; see `misexpose` for the settings."""
+
+    ev_range: tuple[float, float] = (-2.2, 0.6)
+    local: float = 1.0
+    bits: int = 8
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        low, high = self.ev_range
+        if not (np.isfinite([low, high]).all() and low <= high):
+            raise ValueError(f"ev_range is {self.ev_range}, but must be two ascending finite numbers of stops")
+        if not (np.isfinite(self.local) and self.local >= 0):
+            raise ValueError(f"local is {self.local}, but must be a number of stops, 0 or more")
+        if self.bits not in range(1, 17):
+            raise ValueError(f"bits is {self.bits}, but must be an integer from 1 to 16")
+
+    def __call__(self, photo: Photo, rng: np.random.Generator) -> Photo:
+        """Return the photo misexposed, with the good image as its target and the EV map that restores it.
+
+        The good image is the photo's target where it has one, else its image.
+        """
+        good = check_photo(photo.image if photo.target is None else photo.target, photo.name)
+        wrong, ev_map = misexpose(good, rng, ev_range=self.ev_range, local=self.local, bits=self.bits)
+        return Photo(photo.name, wrong, good, ev_map)
+
+
+def misexposed(
+    photos: Sequence[Photo],
+    seed: int | Sequence[int],
+    *,
+    ev_range: tuple[float, float] = (-2.2, 0.6),
+    local: float = 1.0,
+    bits: int = 8,
+) -> list[Photo]:
+    """Return each photo misexposed once, with target and EV map; the same for the same seed. See `Misexpose`."""
+    degrade, rng = Misexpose(ev_range, local, bits), np.random.default_rng(seed)
+    return [degrade(photo, rng) for photo in photos]

@@ -1,0 +1,12 @@
+"""A finished retouch: the plan, and its rendering at the photo's full size.
+
+The plan is made on a thumbnail, and the thumbnail's rendering is what the agent saw and was rewarded for. At full size
+it stays in charge: its segments and weights follow the photo's edges (the fast guided filter of He and Sun, 2015), only
+detail finer than its pixels is blended anew, and the tones are its own.
+"""
+
+from exposure_env.retouch.apply import apply_plan
+from exposure_env.retouch.full_size import exposure_fusion
+from exposure_env.retouch.plan import RetouchPlan
+
+__all__ = ["RetouchPlan", "apply_plan", "exposure_fusion"]
