@@ -11,13 +11,13 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
-from agents.checkpoint import Agent, load_agent
-from agents.compiling import compile_ahead
-from agents.configuration import PRESETS, TrainConfig
-from agents.evaluation import compare, contestants, format_table
-from agents.health import Diverged
 from agents.pictures import episode_picture, write_picture
-from agents.retouching import Journal, find_photos, make_jobs, retouch
+from agents.retouching.batch import find_photos, make_jobs, retouch
+from agents.retouching.compiling import compile_ahead
+from agents.retouching.journal import Journal
+from agents.saved_agent import Agent, load_agent
+from agents.training.configuration import PRESETS, TrainConfig
+from agents.training.health import Diverged
 from exposure_env.files import load_image, remove_leftovers
 from exposure_env.photos import FolderPhotos, PairedPhotos, Photo, sample_photos
 
@@ -51,7 +51,7 @@ class Train:
 
     def run(self) -> int:
         """Trains and says where everything lies."""
-        from agents.training import read_config, read_folders, train  # here, for TensorBoard takes its time to start
+        from agents.training.run import read_config, read_folders, train
 
         config, folder, folders = self.config, self.out or Path("runs") / time.strftime("%Y%m%d-%H%M%S"), {}
         if self.resume is not None:
@@ -86,6 +86,12 @@ class Evaluate:
 
     def run(self) -> int:
         """Prints the table."""
+        from agents.evaluation import (  # here: retouching needs no one to compare with
+            compare,
+            contestants,
+            format_table,
+        )
+
         if (self.photos is None) != (self.targets is None):
             raise ValueError("give both --photos and --targets, or neither for the sample test photos")
         agent = _load(self.model)
@@ -119,8 +125,8 @@ class Benchmark:
 
     def run(self) -> int:
         """Runs what is missing, and prints the table of all that is there."""
-        from agents import benchmark_tables as tables  # here, since it takes seconds and 50 MB, which no other needs
-        from agents.benchmark import make_benchmark, read_cells
+        from agents.benchmark import tables as tables
+        from agents.benchmark.cells import make_benchmark, read_cells
 
         benchmark = make_benchmark(self.protocol, self.photos, self.inputs, self.targets, self.timesteps, self.out,
                                    self.quick)

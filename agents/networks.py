@@ -10,6 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations
 
+from exposure_env.episode import LAYOUT
+
+IMAGES = tuple(LAYOUT[name].start for name in ("photo", "segment", "local"))  # their first planes
+
 
 def statistics(images: Tensor, contrast: str = "variance") -> Tensor:
     """Luminance, contrast and saturation of images, clipped to [0, 1] first.
@@ -50,7 +54,7 @@ def with_statistics(planes: Tensor, first_channels: tuple[int, ...] = (0,), cont
     return torch.cat([planes, numbers[:, :, None, None].expand(-1, -1, *planes.shape[2:])], dim=1)
 
 
-def shrink(planes: Tensor, halvings: int) -> Tensor:
+def halved(planes: Tensor, halvings: int) -> Tensor:
     """The planes averaged down by 2^halvings: cheaper to look at, and blind to seams of a pixel."""
     return functional.avg_pool2d(planes, 2**halvings) if halvings else planes
 
@@ -63,7 +67,7 @@ class Stack(nn.Module):
         size: Side of the input [px].
         outputs: Numbers per image.
         width: Channels of the first convolution; each further one doubles them.
-        halvings: Times the caller has halved the planes with `shrink` before they come in.
+        halvings: Times the caller has halved the planes with `halved` before they come in.
         hidden: Units of the hidden layer.
 
     Raises:
@@ -101,7 +105,7 @@ class Actor(nn.Module):
 
     def forward(self, planes: Tensor) -> Tensor:
         """(N, C, H, W) planes of `episode.observe` in [0, 1] -> (N, 1)."""
-        return torch.tanh(self.stack(with_statistics(shrink(planes, self.halvings), (0, 3, 6), "std")))
+        return torch.tanh(self.stack(with_statistics(halved(planes, self.halvings), IMAGES, "std")))
 
 
 class Critic(nn.Module):
@@ -114,7 +118,7 @@ class Critic(nn.Module):
 
     def forward(self, planes: Tensor, actions: Tensor | None = None) -> Tensor:
         """(N, C, H, W) planes of `episode.observe` in [0, 1], and (N,) actions in [-1, 1] for Q(s, a) -> (N,)."""
-        seen = with_statistics(shrink(planes, self.halvings), (0, 6), "std")
+        seen = with_statistics(halved(planes, self.halvings), (IMAGES[0], IMAGES[2]), "std")
         if self.action:
             plane = (actions / 2 + 0.5)[:, None, None, None].expand(-1, 1, *seen.shape[2:])
             seen = torch.cat([seen, plane], dim=1)
@@ -146,4 +150,4 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, H, W, 3) in [0, 1], channels last as everywhere else -> (N,)."""
-        return self.stack(with_statistics(shrink(images.permute(0, 3, 1, 2), self.halvings), (0,), self.contrast))[:, 0]
+        return self.stack(with_statistics(halved(images.permute(0, 3, 1, 2), self.halvings), (0,), self.contrast))[:, 0]

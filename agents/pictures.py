@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from agents.checkpoint import Agent
+from agents.saved_agent import Agent
 from exposure_env.episode import advance, start
 from exposure_env.files import ImageFile, save_image
 from exposure_env.photos import Photo

@@ -9,8 +9,8 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
 from agents.networks import Actor, Critic
-
-PARTS = ("photo", "segment", "local", "mask", "done")
+from agents.planes import observed_planes
+from exposure_env.observations import plane_shape
 
 
 class ExposurePolicy(BasePolicy):
@@ -50,41 +50,6 @@ class ExposurePolicy(BasePolicy):
 
     def forward(self, observation: Tensor | dict[str, Tensor], deterministic: bool = True) -> Tensor:
         """Observations -> actions (N, 1); the policy has no randomness of its own."""
-        return self.actor(self.planes(observation))
+        return self.actor(observed_planes(observation))
 
     _predict = forward
-
-    def planes(self, observation: Tensor | dict[str, Tensor]) -> Tensor:
-        """Observations of any type as (N, C, H, W) floats in [0, 1]."""
-        if isinstance(observation, dict):
-            images = [observation[name] for name in PARTS if name in observation]
-            parts = torch.cat([_channels_first(image, (1, 3)) for image in images], dim=1).float() / 255
-            if "progress" not in observation:
-                return parts
-            progress = observation["progress"].float().reshape(-1, 1, 1, 1).expand(-1, 1, *parts.shape[2:])
-            return torch.cat([parts, progress], dim=1)
-        planes = _channels_first(observation, (9, 12))
-        return planes.float() / 255 if planes.dtype == torch.uint8 else planes
-
-
-def plane_shape(space: spaces.Space) -> tuple[int, int]:
-    """Number of planes and their side [px] of an observation space.
-
-    Raises:
-        ValueError: If it isn't the observation space of one of this project's environments.
-    """
-    if isinstance(space, spaces.Dict) and {"photo", "segment", "local"} <= set(space.keys()):
-        height, width = sorted(space["photo"].shape)[1:]
-        channels = 12 if "progress" in space.keys() else 9
-    elif isinstance(space, spaces.Box) and len(space.shape) == 3 and {space.shape[0], space.shape[-1]} & {9, 12}:
-        last = space.shape[-1] in (9, 12)
-        channels, height, width = (space.shape[-1], *space.shape[:2]) if last else space.shape
-    else:
-        raise ValueError(f"these are not the observations of an exposure environment: {space}")
-    if height != width:
-        raise ValueError(f"planes must be square, not {height}x{width}")
-    return channels, height
-
-
-def _channels_first(planes: Tensor, channels: tuple[int, ...]) -> Tensor:
-    return planes.permute(0, 3, 1, 2) if planes.shape[-1] in channels else planes

@@ -357,7 +357,7 @@ def env_uncached(options: BenchmarkSpeed) -> Iterator[Result]:
 
 def env_discriminator(options: BenchmarkSpeed) -> Iterator[Result]:
     """A learned reward model, as it is while agents are trained."""
-    from agents.discriminator import DiscriminatorReward
+    from agents.rewards.discriminator import DiscriminatorReward
 
     reward = DiscriminatorReward(device="cpu")
     parameters = sum(parameter.numel() for parameter in reward.network.parameters())

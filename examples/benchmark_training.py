@@ -36,11 +36,11 @@ import torch
 import tyro
 from stable_baselines3.common.logger import configure
 
-from agents.adversarial import AdversarialReward
+from agents.baselines.off_policy import build_off_policy, rollout_steps
+from agents.benchmark.protocols import Split, misexposed_protocol
 from agents.networks import Actor, Critic
-from agents.off_policy import build_off_policy, rollout_steps
-from agents.protocols import Protocol, misexposed_protocol
-from agents.training import PRESETS, TrainConfig, build
+from agents.rewards.adversarial import AdversarialCallback
+from agents.training.configuration import PRESETS, TrainConfig, build
 from exposure_env.episode import EpisodeState, is_done, observe, select
 from exposure_env.photos import Photo
 from exposure_env.task import ExposureTask
@@ -70,7 +70,7 @@ class BenchmarkTraining:
 class Literal:
     """DeepExposure step by step, mini-batch by mini-batch, in plain PyTorch."""
 
-    def __init__(self, config: TrainConfig, task: ExposureTask, game: AdversarialReward | None):
+    def __init__(self, config: TrainConfig, task: ExposureTask, game: AdversarialCallback | None):
         torch.manual_seed(config.seed)
         networks = {"width": config.width, "halvings": config.halvings}
         self.config, self.task, self.game, self.rng = config, task, game, np.random.default_rng(config.seed)
@@ -138,7 +138,7 @@ class Literal:
             self.game.trainer.update(self.game.experts.batch(self.game.batch_size), fakes)
 
 
-def contenders(config: TrainConfig, protocol: Protocol, adversarial: bool) -> dict[str, Update]:
+def contenders(config: TrainConfig, protocol: Split, adversarial: bool) -> dict[str, Update]:
     """All contenders, each with networks, photos and environments of its own."""
     inputs = [Photo(photo.name, photo.image) for photo in protocol.inputs]
     made: dict[str, Update] = {}
@@ -164,7 +164,7 @@ def contenders(config: TrainConfig, protocol: Protocol, adversarial: bool) -> di
     return made
 
 
-def learning(model, game: AdversarialReward | None) -> Update:
+def learning(model, game: AdversarialCallback | None) -> Update:
     """One rollout and its update, of an algorithm of Stable-Baselines3's kind."""
     model.set_logger(configure(None, []))
 
@@ -176,7 +176,7 @@ def learning(model, game: AdversarialReward | None) -> Update:
     return update
 
 
-def measure(config: TrainConfig, protocol: Protocol, adversarial: bool, rounds: int) -> Rates:
+def measure(config: TrainConfig, protocol: Split, adversarial: bool, rounds: int) -> Rates:
     """Transitions per second, round by round: {contender: {"cpu": [...], "wall": [...]}}."""
     updates = contenders(config, protocol, adversarial)
     rates: Rates = {name: {"cpu": [], "wall": []} for name in updates}
@@ -230,7 +230,7 @@ def main(options: BenchmarkTraining) -> None:
     base = replace(PRESETS["recommended"], device=options.device, warm_up=0)
     if options.quick:
         base = replace(base, num_envs=8, n_batches=1, discriminator_batch_size=8)
-        protocol = Protocol(*(photos[:32] for photos in protocol))
+        protocol = Split(*(photos[:32] for photos in protocol))
     print(f"{machine(options.threads, options.device)}; medians and ranges of {rounds} rounds")
     for size in networks:
         config = replace(base, **NETWORKS[size])

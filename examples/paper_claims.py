@@ -12,19 +12,16 @@ python examples/paper_claims.py --quick (a minute, only to see it run)
 Every training is a JSON file in --out once it is finished, and is not repeated. The tables hold what there is.
 """
 
-from concurrent.futures import as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import tyro
 
-from agents.benchmark import QUICK, fingerprint
-from agents.claims import CLAIMS, Order, measure, processes, variants_of
-from agents.claims_tables import Cell, figure, format_csv, tables
-from agents.resume import check_same, read_json, write_json
-from agents.training import PRESETS
-from agents.trials import machine, versions
+from agents.benchmark.cells import QUICK
+from agents.benchmark.claims.tables import Measured, write_tables
+from agents.benchmark.claims.trainings import CLAIMS, Order, run_orders, variants_of
+from agents.json_files import read_json
+from agents.training.configuration import PRESETS
 
 
 @dataclass(frozen=True)
@@ -48,57 +45,22 @@ def main(options: PaperClaims) -> None:
         options = replace(options, seeds=options.seeds[:1], only=options.only or ("gradients", "cost"))
     photos, table = options.photos and str(options.photos), options.table or options.out
     orders = [Order(variant, seed, base, photos) for seed in options.seeds for variant in variants_of(options.only)]
-    left = [order for order in orders if not finished(order, options.out)]
-    print(f"{len(orders)} trainings, {len(orders) - len(left)} of them finished already", flush=True)
-    options.out.mkdir(parents=True, exist_ok=True)
+    done = sum(order.finished(options.out) for order in orders)
+    print(f"{len(orders)} trainings, {done} of them finished already", flush=True)
     failed = []
-    with processes(options.jobs, fresh=not options.quick) as pool:
-        futures = {pool.submit(measure, order): order for order in left}
-        try:
-            for future in as_completed(futures):
-                order, error = futures[future], future.exception()
-                if error is not None:  # the others go on
-                    failed.append(f"{order.name}: {error}")
-                    continue
-                results = future.result()
-                write_json(path(order, options.out), {"settings": settings(order), "versions": versions(),
-                                                      "machine": machine(), "results": results})
-                print(f"{order.name}: {results['cpu_seconds']:.0f} s of CPU", flush=True)
-        finally:  # also when interrupted
-            pool.shutdown(cancel_futures=True)
+    for order, error in run_orders(orders, options.out, options.jobs, together=options.quick):
+        if error is None:
+            cost = read_json(order.path(options.out))["results"]["cpu_seconds"]
+            print(f"{order.name}: {cost:.0f} s of CPU", flush=True)
+        else:  # the others go on
+            failed.append(f"{order.name}: {error}")
 
-    there = [order for order in orders if finished(order, options.out)]
-    cells = [Cell(order.variant, order.seed, read_json(path(order, options.out))["results"]) for order in there]
-    made = tables(cells, options.only)
-    table.mkdir(parents=True, exist_ok=True)
-    (table / "claims.md").write_text("\n".join(each.markdown() for each in made), "utf-8")
-    for each in made:
-        (table / f"claims_{each.claim}.csv").write_text(format_csv(cells, each.claim), "utf-8")
-    figure(cells).savefig(table / "claims.png", dpi=100)
-    print("\n" + "\n\n".join(each.text() for each in made))
+    there = [order for order in orders if order.finished(options.out)]
+    cells = [Measured(order.variant, order.seed, read_json(order.path(options.out))["results"]) for order in there]
+    print("\n" + write_tables(cells, table, options.only))
     print(f"\nIn {table}: claims.md, claims_*.csv and claims.png")
     if failed:
         raise SystemExit("paper_claims: " + "\n".join(failed))
-
-
-def path(order: Order, out: Path) -> Path:
-    return out / f"{order.name}.json"
-
-
-def finished(order: Order, out: Path) -> bool:
-    if not path(order, out).exists():
-        return False
-    try:
-        check_same(settings(order), read_json(path(order, out)).get("settings", {}), path(order, out))
-    except ValueError as error:
-        raise ValueError(f"{error}. Choose another folder with --out, or delete the file") from error
-    return True
-
-
-def settings(order: Order) -> dict[str, Any]:
-    """All that a training's results depend on, but for versions of software."""
-    photos = fingerprint({} if order.photos is None else {"photos": order.photos})
-    return {"variant": order.variant, "seed": order.seed, "photos": photos, "config": asdict(order.config)}
 
 
 if __name__ == "__main__":

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import tyro
 
-from agents.checkpoint import load_agent
-from agents.evaluation import compare, contestants, format_table
+from agents.evaluation.comparing import compare, contestants, format_table
 from agents.pictures import episode_picture, write_picture
-from agents.training import PRESETS, train
+from agents.saved_agent import load_agent
+from agents.training.configuration import PRESETS
+from agents.training.run import train
 from exposure_env import FolderPhotos, apply_plan, misexposed, sample_photos, sample_scenes
 from exposure_env.render import comparison
 

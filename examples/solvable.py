@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 
 from agents.deep_exposure import DeepExposure
-from agents.evaluation import evaluate
+from agents.evaluation.judging import evaluate
 from agents.vec_env import ExposureVecEnv
 from exposure_env import ExposureTask, Photo, sample_photos
 from exposure_env.image import clip, expose

@@ -72,6 +72,11 @@ for _reward in REWARDS.values():
     _reward.differentiable, _reward.version = True, 0  # type: ignore[attr-defined]
 
 
+def is_differentiable(model: Any) -> bool:
+    """Whether gradients flow from a reward model's scores to images that are Torch tensors."""
+    return getattr(model, "differentiable", False)
+
+
 class BatchFunction:
     """A function of images alone, or of images and some of the context, as a reward model."""
 

@@ -8,10 +8,13 @@ from stable_baselines3.common.callbacks import BaseCallback, ConvertCallback
 from stable_baselines3.common.logger import Logger, configure
 from test_discriminator import through_a_file
 
-from agents.adversarial import AdversarialReward, ExpertPhotos, mirrored
 from agents.deep_exposure import DeepExposure
-from agents.diagnostics import Diagnostics, read_csv
-from agents.discriminator import DiscriminatorReward, DiscriminatorTrainer
+from agents.rewards.adversarial import AdversarialCallback
+from agents.rewards.discriminator import DiscriminatorReward
+from agents.rewards.experts import ExpertPhotos, mirrored
+from agents.rewards.trainer import DiscriminatorTrainer
+from agents.training.curves import read_csv
+from agents.training.diagnostics import Diagnostics
 from agents.vec_env import ExposureVecEnv
 from exposure_env.episode import select
 from exposure_env.image import expose
@@ -76,7 +79,7 @@ def game(photos=PHOTOS, source=None, trainer_options=None, max_segments=2, **opt
     env = ExposureVecEnv(photos=photos, reward_model=judge, size=SIZE, max_segments=max_segments,
                          **{"num_envs": 4, **settings})  # fmt: skip
     trainer = Recorder(judge, **(trainer_options or {}))
-    return env, trainer, AdversarialReward(trainer, source or experts(), **{"warm_up": 3, "n_critic": 2, **options})
+    return env, trainer, AdversarialCallback(trainer, source or experts(), **{"warm_up": 3, "n_critic": 2, **options})
 
 
 def agent(env, **options):

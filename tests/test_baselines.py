@@ -4,7 +4,8 @@ import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecTransposeImage
 
-from agents.baselines import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle, paired_scenes, photos_in
+from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle, photos_in
+from agents.playing import paired_scenes
 from agents.policy import ExposurePolicy
 from agents.vec_env import ExposureVecEnv
 from exposure_env.episode import observe

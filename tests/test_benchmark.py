@@ -14,14 +14,16 @@ import pytest
 import torch
 from scipy.stats import wasserstein_distance
 
-from agents import benchmark_tables as tables
-from agents.baselines import ConstantEV, FixedBracket, Identity
-from agents.benchmark import Benchmark, Cell, make_benchmark, read_cell, read_cells
-from agents.checkpoint import load_agent
-from agents.full_size import best_constant, best_evs, evaluate_full_size, psnr_by_ev
-from agents.metrics import interval, iqm
-from agents.protocols import NUM_FOLDS, folds
-from agents.trials import MAIN, METHODS, Curve, image_statistics, learner, summary
+from agents.baselines.untrained import ConstantEV, FixedBracket, Identity
+from agents.benchmark import tables as tables
+from agents.benchmark.cells import Benchmark, Cell, make_benchmark, read_cell, read_cells
+from agents.benchmark.measures import image_statistics, summary
+from agents.benchmark.methods import MAIN, METHODS
+from agents.benchmark.protocols import NUM_FOLDS, folds
+from agents.benchmark.trials import Curve, learner
+from agents.evaluation.metrics import interval, iqm
+from agents.evaluation.whole_photos import best_constant, best_evs, evaluate_full_size, psnr_by_ev
+from agents.saved_agent import load_agent
 from exposure_env.files import ImageFile, save_image
 from exposure_env.fusion import mertens
 from exposure_env.image import clip, expose
@@ -366,8 +368,9 @@ def test_the_figure_has_a_line_and_a_dot_for_each(done, tmp_path):
 def test_a_process_of_its_own_finds_the_same_from_any_folder(done, photos, tmp_path):
     """As `run` starts it."""
     order = {"protocol": "misexposed", "folders": {"photos": str(photos)}, "config": vars(done.config),
-             "out": str(tmp_path / "new"), "cells": [["II", 0, None]]}
-    process = subprocess.run([sys.executable, "-m", "agents.benchmark"], input=json.dumps(order), text=True,
+             "out": str(tmp_path / "new"), "cell": ["II", 0, None]}
+    process = subprocess.run([sys.executable, "-m", "agents.benchmark.workers"],
+                             input=json.dumps({"kind": "cell", "orders": [order]}), text=True,
                              cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, timeout=120)
     assert (process.returncode, process.stderr) == (0, "")
     here, there = (read_cell(folder / "II-seed0.json") for folder in (Path(done.out), tmp_path / "new"))

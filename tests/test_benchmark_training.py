@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.gradients import GRADIENTS
-from agents.training import PRESETS, build
+from agents.deep_exposure.gradients import GRADIENTS
+from agents.training.configuration import PRESETS, build
 from exposure_env.episode import EpisodeState
 from exposure_env.photos import Photo
 

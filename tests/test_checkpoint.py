@@ -12,8 +12,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from agents.checkpoint import ACTION_SPACE, FILE_NAME, FORMAT, SHIPPED, load_agent, save_agent
 from agents.policy import ExposurePolicy
+from agents.saved_agent import ACTION_SPACE, FILE_NAME, FORMAT, SHIPPED, load_agent, save_agent
 from exposure_env.env import observation_space
 from exposure_env.episode import observe
 from exposure_env.fusion import local

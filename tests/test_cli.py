@@ -14,9 +14,9 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from agents.checkpoint import load_agent
 from agents.cli import main
-from agents.retouching import JOURNAL
+from agents.retouching.journal import JOURNAL
+from agents.saved_agent import load_agent
 from exposure_env.files import ImageFile, load_image, save_image
 from exposure_env.image import expose
 from exposure_env.photos import thumbnail

@@ -10,9 +10,9 @@ from stable_baselines3.common.noise import NormalActionNoise, VectorizedActionNo
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 from agents.deep_exposure import DeepExposure
-from agents.discriminator import DiscriminatorReward
-from agents.gradients import GRADIENTS
+from agents.deep_exposure.gradients import GRADIENTS
 from agents.policy import ExposurePolicy
+from agents.rewards.discriminator import DiscriminatorReward
 from agents.vec_env import ExposureVecEnv
 from exposure_env.episode import EpisodeState, advance, concatenate, observe, select, start, visited
 from exposure_env.photos import Photo
@@ -191,7 +191,7 @@ class TestGradient:
     @settings
     def test_next(self, settings):
         model, finished = judged(settings, value_image="next")
-        loss, _ = GRADIENTS[model.value](model, finished)
+        loss, _ = GRADIENTS[model.method.value](model, finished)
         loss.backward()
         ours = gradient(model)
         model.policy.optimizer.zero_grad()
@@ -208,7 +208,7 @@ class TestGradient:
     @settings
     def test_final(self, settings):
         model, finished = judged(settings, value_image="final")
-        GRADIENTS[model.value](model, finished)[0].backward()
+        GRADIENTS[model.method.value](model, finished)[0].backward()
         ours = gradient(model)
         model.policy.optimizer.zero_grad()
         for n in range(5):
@@ -259,7 +259,7 @@ class TestGradient:
                       action_noise=None)  # fmt: skip
         finished, played = self.rollout(model)
         finished = EpisodeState(*(None if a is None else torch.as_tensor(a) for a in finished))
-        _, actions = GRADIENTS[model.value](model, finished)
+        _, actions = GRADIENTS[model.method.value](model, finished)
         assert actions.std() > 0.01
         np.testing.assert_allclose(actions, played, atol=2e-6)
 
@@ -327,7 +327,7 @@ class TestAdvantage:
         model = agent(env, lively=True, gamma=1.0, value_image="next", action_noise=None)
         finished, _ = TestGradient().rollout(model)
         finished = EpisodeState(*(None if a is None else torch.as_tensor(a) for a in finished))
-        loss, _ = GRADIENTS[model.value](model, finished)
+        loss, _ = GRADIENTS[model.method.value](model, finished)
         task = model.exposure_env.task
         gain = task.score(finished).sum() - Brightness()(finished.photos).sum()
         assert abs(gain) > 0.01
@@ -481,7 +481,8 @@ class TestHabits:
         np.testing.assert_array_equal(weights(loaded), weights(model))
         observation = vec_env(obs_type="uint8").reset()
         np.testing.assert_array_equal(loaded.predict(observation)[0], model.predict(observation)[0])
-        assert (loaded.gamma, loaded.value_image, loaded.num_timesteps) == (0.7, "next", model.num_timesteps)
+        assert loaded.method == model.method and (model.method.gamma, model.method.value_image) == (0.7, "next")
+        assert loaded.num_timesteps == model.num_timesteps
         one, other = (m.policy.optimizer.state_dict()["state"] for m in (model, loaded))
         assert one.keys() == other.keys() and len(one) > 0
         assert all((one[i]["exp_avg"] == other[i]["exp_avg"]).all() for i in one)

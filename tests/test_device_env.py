@@ -14,15 +14,18 @@ from stable_baselines3.common.vec_env import VecMonitor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from agents.adversarial import AdversarialReward, ExpertPhotos
 from agents.deep_exposure import DeepExposure
-from agents.device_env import DeviceVecEnv
-from agents.diagnostics import Diagnostics
-from agents.discriminator import DiscriminatorReward, DiscriminatorTrainer
+from agents.deep_exposure.device_env import DeviceVecEnv
 from agents.exploration import exploration
-from agents.gradients import planes
-from agents.resume import Randomness, read_checkpoint, write_checkpoint
-from agents.training import TrainConfig, train
+from agents.planes import planes
+from agents.rewards.adversarial import AdversarialCallback
+from agents.rewards.discriminator import DiscriminatorReward
+from agents.rewards.experts import ExpertPhotos
+from agents.rewards.trainer import DiscriminatorTrainer
+from agents.training.checkpoints import Randomness, read_checkpoint, write_checkpoint
+from agents.training.configuration import TrainConfig
+from agents.training.diagnostics import Diagnostics
+from agents.training.run import train
 from agents.vec_env import ExposureVecEnv
 from exposure_env.episode import is_done, local_image
 from exposure_env.photos import Misexpose, Photo, sample_photos
@@ -549,7 +552,7 @@ def adversarial(device, seed=0, **options):
     env = ExposureVecEnv(num_envs=4, photos=PHOTOS, reward_model=judge, max_segments=4)
     env.seed(seed)
     model = agent(env, n_batches=1, seed=seed, learning_rate=1e-3, device=device)
-    game = AdversarialReward(DiscriminatorTrainer(judge), ExpertPhotos(EXPERTS), n_critic=2, batch_size=8, warm_up=2,
+    game = AdversarialCallback(DiscriminatorTrainer(judge), ExpertPhotos(EXPERTS), n_critic=2, batch_size=8, warm_up=2,
                              misexposed=0.25, pooled=0.25, pool_size=10, **options)
     return model, game
 

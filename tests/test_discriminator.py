@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from agents.discriminator import DiscriminatorReward, DiscriminatorTrainer
+from agents.rewards.discriminator import DiscriminatorReward
+from agents.rewards.trainer import DiscriminatorTrainer
 from agents.vec_env import ExposureVecEnv
 from exposure_env.photos import Photo
 

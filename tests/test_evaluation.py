@@ -5,18 +5,10 @@ import pytest
 import torch
 from stable_baselines3 import PPO
 
-from agents.baselines import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle, paired_scenes
-from agents.evaluation import (
-    Evaluation,
-    PhotoRecord,
-    Row,
-    compare,
-    contestants,
-    evaluate,
-    format_table,
-    normalised_score,
-    play,
-)
+from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle
+from agents.evaluation.comparing import Row, compare, contestants, format_table, normalised_score
+from agents.evaluation.judging import Evaluation, PhotoRecord, evaluate
+from agents.playing import paired_scenes, play
 from agents.vec_env import ExposureVecEnv
 from exposure_env.env import ExposureEnv
 from exposure_env.fusion import mertens

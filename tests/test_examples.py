@@ -11,7 +11,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from agents.checkpoint import load_agent
+from agents.saved_agent import load_agent
 from exposure_env.files import ImageFile, save_image
 
 ROOT = Path(__file__).parents[1]

@@ -1,5 +1,7 @@
 """Each way to value an exposure, against loops over episodes and steps; the critics' targets, by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +23,9 @@ from test_deep_exposure import (
 )
 
 from agents.deep_exposure import DeepExposure
-from agents.gradients import GRADIENTS, critic_targets, lambda_returns, planes
+from agents.deep_exposure.gradients import GRADIENTS
+from agents.deep_exposure.targets import critic_targets, lambda_returns
+from agents.planes import planes
 from exposure_env.episode import EpisodeState, advance, is_done, select, start, visited
 from exposure_env.photos import Photo
 
@@ -36,7 +40,7 @@ SETTINGS = pytest.mark.parametrize(
 
 def own_gradient(model, finished):
     """The form's loss, the actions and the gradient of the actor."""
-    loss, actions = GRADIENTS[model.value](model, finished)
+    loss, actions = GRADIENTS[model.method.value](model, finished)
     model.policy.optimizer.zero_grad()
     loss.backward()
     return loss, actions, gradient(model)
@@ -236,8 +240,7 @@ class TestPathwise:
         model, finished = judged({}, value="pathwise")
         gradients = []
         for value in ("pathwise", "discriminator"):
-            model.gamma = 1.0
-            model.value = value
+            model.method = replace(model.method, gamma=1.0, value=value)
             gradients.append(own_gradient(model, finished)[2])
         cosine = np.dot(*gradients) / np.prod([np.linalg.norm(g) for g in gradients])
         assert 0 < cosine < 0.9999

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.discriminator import DiscriminatorReward, DiscriminatorTrainer
+from agents.rewards.discriminator import DiscriminatorReward
+from agents.rewards.trainer import DiscriminatorTrainer
 from exposure_env import kernels
 from exposure_env.canvas import Canvas
 from exposure_env.env import ExposureEnv

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import pearsonr, trim_mean
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
-from agents.metrics import interval, iqm, mse, pearson, psnr, psnr_uint8_wrapped, ssim
+from agents.evaluation.metrics import interval, iqm, mse, pearson, psnr, psnr_uint8_wrapped, ssim
 
 RNG = np.random.default_rng(0)
 TARGETS = RNG.integers(0, 256, (4, 24, 20, 3), dtype=np.uint8)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from agents.networks import Actor, Critic, Discriminator, Stack, shrink, statistics, with_statistics
-from agents.training import PRESETS
+from agents.training.configuration import PRESETS
 
 
 def constant(*rgb, size=4):

@@ -7,11 +7,13 @@ from stable_baselines3.common.noise import NormalActionNoise, VectorizedActionNo
 from stable_baselines3.common.vec_env import VecNormalize
 
 from agents import networks
-from agents.adversarial import AdversarialReward, ExpertPhotos
-from agents.discriminator import DiscriminatorReward, DiscriminatorTrainer
-from agents.evaluation import evaluate
-from agents.off_policy import OffPolicyPolicy, build_off_policy, replay_bytes, rollout_steps
-from agents.replay import RelabelReplayBuffer
+from agents.baselines.off_policy import OffPolicyPolicy, build_off_policy, replay_bytes, rollout_steps
+from agents.baselines.replay import RelabelReplayBuffer
+from agents.evaluation.judging import evaluate
+from agents.rewards.adversarial import AdversarialCallback
+from agents.rewards.discriminator import DiscriminatorReward
+from agents.rewards.experts import ExpertPhotos
+from agents.rewards.trainer import DiscriminatorTrainer
 from agents.vec_env import ExposureVecEnv
 from exposure_env.photos import Photo, sample_photos
 from exposure_env.task import ExposureTask
@@ -259,7 +261,7 @@ class TestBuilt:
     def test_plays_the_adversarial_game(self, algorithm):
         env = environment(judge(), num_envs=32)
         trainer = DiscriminatorTrainer(env.task.reward_model, learning_rate=1e-3)
-        game = AdversarialReward(trainer, ExpertPhotos(sample_photos("experts", 6), SIZE), warm_up=5, n_critic=2)
+        game = AdversarialCallback(trainer, ExpertPhotos(sample_photos("experts", 6), SIZE), warm_up=5, n_critic=2)
         model = build(env, algorithm, buffer_size=1000, train_freq=None, gradient_steps=4)
         before = [parameter.clone() for parameter in model.actor.parameters()]
         model.learn(500, game)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agents.protocols import (
+from agents.benchmark.protocols import (
     FIVEK_CROPS,
     NUM_FOLDS,
     OTHER_CROPS,

@@ -18,11 +18,12 @@ import torch
 from safetensors import safe_open
 from stable_baselines3.common.callbacks import BaseCallback
 
-from agents.checkpoint import FILE_NAME
 from agents.cli import main
-from agents.resume import CHECKPOINT, Checkpoints, Randomness, read_checkpoint, write_checkpoint
-from agents.run_log import PROGRESS, ProgressLog
-from agents.training import TrainConfig, build, read_config, read_folders, train
+from agents.saved_agent import FILE_NAME
+from agents.training.checkpoints import CHECKPOINT, Checkpoints, Randomness, read_checkpoint, write_checkpoint
+from agents.training.configuration import TrainConfig, build
+from agents.training.run import read_config, read_folders, train
+from agents.training.run_log import PROGRESS, ProgressLog
 from exposure_env.files import ImageFile, save_image
 from exposure_env.photos import FolderPhotos, Misexpose, Photo, sample_photos
 from exposure_env.task import ExposureTask
@@ -198,7 +199,8 @@ CHILD = """
 import json, sys
 import torch
 from pathlib import Path
-from agents.training import TrainConfig, train
+from agents.training.configuration import TrainConfig
+from agents.training.run import train
 from exposure_env.photos import sample_photos
 torch.set_num_threads(1)
 config = TrainConfig(**json.loads(sys.argv[2]))

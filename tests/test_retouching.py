@@ -17,11 +17,13 @@ import torch
 from PIL import Image
 
 import exposure_env
-from agents import compiling, retouching
-from agents.checkpoint import Agent, load_agent, save_agent
 from agents.cli import main
-from agents.compiling import compile_ahead
-from agents.retouching import JOURNAL, Journal, find_photos, make_jobs, plan_photo
+from agents.retouching import batch as retouching
+from agents.retouching import compiling
+from agents.retouching.batch import find_photos, make_jobs, plan_photo
+from agents.retouching.compiling import compile_ahead
+from agents.retouching.journal import JOURNAL, Journal
+from agents.saved_agent import Agent, load_agent, save_agent
 from exposure_env import kernels
 from exposure_env.files import ImageFile, load_image, pixel_bytes, remove_leftovers, save_image
 from exposure_env.photos import sample_photos

@@ -12,9 +12,11 @@ import torch
 from PIL import Image
 from stable_baselines3.common.callbacks import BaseCallback
 
-from agents.checkpoint import load_agent
-from agents.health import Diverged
-from agents.training import PRESETS, Run, TrainConfig, build, decay, train
+from agents.deep_exposure import Method
+from agents.saved_agent import load_agent
+from agents.training.configuration import PRESETS, TrainConfig, build, decay
+from agents.training.health import Diverged
+from agents.training.run import Run, train
 from exposure_env.photos import Photo, thumbnail
 
 TINY = TrainConfig(total_timesteps=100, device="cpu", num_envs=4, n_batches=2, batch_size=4, width=4,
@@ -239,7 +241,8 @@ def test_every_preset_builds(photos, experts, preset):
     model, game = build(replace(config, device="cpu"), photos, experts)
     task = model.exposure_env.task.config
     assert model.n_envs == config.num_envs and task.max_segments == config.max_segments
-    assert (model.n_batches, model.batch_size, model.value_image) == (8, config.batch_size, config.value_image)
+    assert all(getattr(model.method, field.name) == getattr(config, field.name) for field in fields(Method))
+    assert model.method.n_batches == 8
     assert model.policy.width == config.width and model.lr_schedule(1) == pytest.approx(config.learning_rate)
     assert game.n_critic == config.n_critic and game.trainer.schedule(1) == pytest.approx(
         config.discriminator_learning_rate)

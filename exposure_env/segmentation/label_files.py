@@ -1,11 +1,11 @@
 """Labels kept on disk for the next run, one small file for each photo and setting."""
 
-import os
-import tempfile
 import warnings
 from pathlib import Path
 
 import numpy as np
+
+from exposure_env.files import written_whole
 
 
 def read_labels(file: Path, shape: tuple[int, int], max_segments: int) -> np.ndarray | None:
@@ -28,6 +28,5 @@ def read_labels(file: Path, shape: tuple[int, int], max_segments: int) -> np.nda
 def write_labels(file: Path, labels: np.ndarray) -> None:
     """Writes a cache file in one step, so that no other process ever reads half of it."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        np.savez_compressed(Path(folder) / file.name, labels=labels)
-        os.replace(Path(folder) / file.name, file)
+    with written_whole(file) as stream:
+        np.savez_compressed(stream, labels=labels)

@@ -1,0 +1,55 @@
+"""Arrays and tensors, from one to the other."""
+
+import json
+from typing import Any
+
+import numpy as np
+import torch
+
+from exposure_env.image import Array
+
+
+def rng_state(rng: np.random.Generator) -> str:
+    """The state of a generator as JSON: its integers have 128 bits, more than files of tensors hold."""
+    return json.dumps(rng.bit_generator.state)
+
+
+def alike(images: Array, other: Array) -> Array:
+    """The images as an array of the other one's kind, on its device."""
+    return torch.as_tensor(images, device=other.device) if isinstance(other, torch.Tensor) else on_host(images)
+
+
+def on_host(array: Array) -> np.ndarray:
+    """The array as NumPy's."""
+    return array.cpu().numpy() if isinstance(array, torch.Tensor) else array
+
+
+def tensors(tree: Any) -> Any:
+    """The same lists, tuples and dicts with tensors in place of arrays.
+
+    Args:
+        tree: See `write_checkpoint`.
+
+    Raises:
+        ValueError: If there is something in it that is no tensor, array, number, string or None.
+    """
+    if isinstance(tree, dict):
+        return {key: tensors(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(tensors(value) for value in tree)
+    if isinstance(tree, np.ndarray):
+        return torch.from_numpy(np.ascontiguousarray(tree))
+    if isinstance(tree, np.generic):
+        return tree.item()
+    if tree is None or isinstance(tree, torch.Tensor | int | float | str):
+        return tree
+    raise ValueError(f"a checkpoint holds tensors, numbers and strings, not {type(tree).__name__}")
+
+
+def arrays(tree: Any) -> Any:
+    """The same lists, tuples and dicts with arrays, copied, in place of tensors: what `tensors` did, undone."""
+    if isinstance(tree, dict):
+        return {key: arrays(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(arrays(value) for value in tree)
+    return tree.numpy().copy() if isinstance(tree, torch.Tensor) else tree

@@ -1,0 +1,5 @@
+"""What DeepExposure is compared with: policies that never learned, and Stable-Baselines3's own agents."""
+
+from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle
+
+__all__ = ["AutoExposure", "ConstantEV", "FixedBracket", "Identity", "Oracle"]

@@ -1,0 +1,98 @@
+"""Replay whose rewards keep up with a reward model that learns, for Stable-Baselines3's off-policy algorithms."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.type_aliases import ReplayBufferSamples
+from stable_baselines3.common.vec_env import VecNormalize
+from torch import Tensor
+
+from exposure_env.episode import LAYOUT, shaping
+from exposure_env.observations import decode, plane_shape
+from exposure_env.rewards import RewardModel, is_differentiable, score
+
+
+class RelabelReplayBuffer(ReplayBuffer):
+    """Replay whose rewards are those of today's reward model, not of the one that was current when they were earned.
+
+    Nothing but the observations is needed: the last one of an episode holds the photo and the finished image. All
+    other rewards are 0 and stay what they are. Images of uint8 observations are as coarse as these: 1/255.
+
+    Args:
+        buffer_size: Transitions kept, of all environments together.
+        observation_space: Box of 9 or 12 planes, uint8 or float32, channels first or last.
+        action_space: Box(-1, 1, (1,)).
+        device: Where samples go, and where the reward model must live if it takes Torch images.
+        n_envs: Number of environments.
+        optimize_memory_usage: Must be False: SB3 then overwrites the last observations.
+        handle_timeout_termination: See SB3; episodes of this project are never truncated.
+        relative: Whether the reward is the gain over the untouched photo (see `TaskConfig`) or the score itself.
+        action_penalty: Weight of the squared action, taken off every reward.
+        shaping: Whether the score of the local image so far is a shaping potential, as DeepExposure's in form I; the
+            best policies stay the same (Ng, Harada, Russell 1999).
+        gamma: Discount factor of the shaping.
+        reward_model: Scores finished images; to be set before the first sample. It is not pickled with the buffer.
+
+    Raises:
+        ValueError: If the observations are of another kind, or `optimize_memory_usage` is set.
+    """
+
+    def __init__(self, buffer_size: int, observation_space: spaces.Space, action_space: spaces.Space,
+                 device: torch.device | str = "auto", n_envs: int = 1, optimize_memory_usage: bool = False,
+                 handle_timeout_termination: bool = True, *, relative: bool = True, action_penalty: float = 0.0,
+                 shaping: bool = False, gamma: float = 0.99, reward_model: RewardModel | None = None):
+        if not isinstance(observation_space, spaces.Box):
+            raise ValueError('rewards are scored anew from planes: use obs_type="uint8" or "float32", not "dict"')
+        if optimize_memory_usage:
+            raise ValueError("optimize_memory_usage=True loses the finished images, which are scored anew: leave it")
+        plane_shape(observation_space)
+        super().__init__(buffer_size, observation_space, action_space, device, n_envs,
+                         handle_timeout_termination=handle_timeout_termination)
+        self.relative, self.action_penalty, self.reward_model = relative, action_penalty, reward_model
+        self.shaping, self.gamma = shaping, gamma
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "reward_model": None}
+
+    def _get_samples(self, batch_inds: np.ndarray, env: VecNormalize | None = None) -> ReplayBufferSamples:
+        if env is not None:
+            raise ValueError("rewards that are scored anew can't be normalised: take VecNormalize off the environment")
+        samples = super()._get_samples(batch_inds)
+        rewards, ended = samples.rewards.clone(), samples.dones[:, 0] > 0
+        if self.shaping:
+            seen = torch.cat([samples.observations, samples.next_observations])
+            before, after = self.gains(seen).to(rewards).chunk(2)
+            rewards[:, 0] = shaping(before, after, ended, self.gamma) + torch.where(ended, after, 0.0)
+        elif ended.any():
+            rewards[ended, 0] = self.gains(samples.next_observations[ended]).to(rewards)
+        return samples._replace(rewards=rewards - self.action_penalty * samples.actions.square())
+
+    def gains(self, observations: Tensor) -> Tensor:
+        """What the images so far are worth to the current reward model; no gradient.
+
+        Of an episode's last observation, that is the reward of the step that led there.
+
+        Args:
+            observations: (N, ...) as stored.
+
+        Returns:
+            (N,) floats.
+
+        Raises:
+            ValueError: If there is no reward model, or it returned a wrong shape or a value that is not finite.
+        """
+        if self.reward_model is None:
+            raise ValueError("this replay buffer has no reward model: set its reward_model, for instance after load()")
+        planes = decode(observations)
+        photos, images = planes[..., LAYOUT["photo"]], planes[..., LAYOUT["local"]]
+        if self.relative:  # the photos themselves are scored in the same call
+            photos, images = torch.cat([photos, photos]), torch.cat([images, photos])
+        if not is_differentiable(self.reward_model):  # then it may know NumPy only
+            photos, images = photos.cpu().numpy(), images.cpu().numpy()
+        with torch.no_grad():
+            scores = torch.as_tensor(score(self.reward_model, images, photos, None))
+        num = len(observations)
+        return scores[:num] - scores[num:] if self.relative else scores

@@ -1,0 +1,239 @@
+"""The learning benchmark: methods by seeds, each cell one JSON file that is written once it is finished.
+
+A cell is one method with one seed, and in the protocol `fivek` one fold. A training runs in a process of its own, so
+that its memory and its processor time are its own. What is finished is skipped, so an interrupted benchmark goes on.
+"""
+
+import json
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from agents.benchmark.methods import BASELINES, MAIN, METHODS, OFF_POLICY, PROTOCOLS
+from agents.benchmark.protocols import NUM_FOLDS, Split, fivek_protocol, misexposed_protocol
+from agents.benchmark.trials import Trial, run_baseline, run_learner
+from agents.benchmark.workers import run_batches
+from agents.json_files import write_json
+from agents.training.configuration import PRESETS, TrainConfig, config_of
+from exposure_env.files import SUFFIXES
+from exposure_env.photos import FolderPhotos, PairedPhotos, Photo
+
+QUICK = dict(total_timesteps=120, num_envs=4, n_batches=1, batch_size=4, width=4, warm_up=2, n_critic=1,
+             discriminator_batch_size=4, max_segments=3)  # proves nothing, but that it runs
+NO_MATTER = {"checkpoint_every"}  # settings that results don't depend on
+TASK = ("task_preset", "max_segments")  # all that a baseline depends on
+FIVEK = {"inputs": "fivek_pairs/input", "targets": "fivek_pairs/expert_c",
+         "raw": "fivek_unpaired/raw", "experts": "fivek_unpaired/expert_c", "others": "photos"}
+OPTIONAL = ("raw", "experts", "others")
+
+
+class Cell(NamedTuple):
+    """One training, or one baseline."""
+
+    method: str
+    seed: int
+    fold: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+        fold = "" if self.fold is None else f"-fold{self.fold}"
+        return f"{self.method.replace(',', '').replace(' ', '_')}-seed{self.seed}{fold}"
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What all cells have in common."""
+
+    protocol: Literal["misexposed", "fivek"]
+    folders: dict[str, str]  # "photos" for misexposed, none for the sample photos; the keys of FIVEK for fivek
+    config: TrainConfig
+    out: str  # folder of the cells
+
+    def cells(self, methods: Sequence[str] = (), seeds: Sequence[int] = (0,)) -> list[Cell]:
+        """All cells of the methods, by default `trials.MAIN` and all baselines; baselines have one seed.
+
+        Raises:
+            ValueError: If there is no such method.
+        """
+        baselines = [name for name, only in BASELINES.items() if self.protocol in only]
+        known, methods = [*METHODS, *baselines], methods or [*MAIN, *baselines]
+        if unknown := [method for method in methods if method not in known]:
+            raise ValueError(f"methods must be among {known}, not {unknown[0]!r}")
+        pairs = [(name, 0) for name in methods if name in BASELINES]  # first: they take seconds
+        pairs += [(name, seed) for seed, name in product(seeds, methods) if name in METHODS]
+        chosen = range(NUM_FOLDS) if self.protocol == "fivek" else (None,)
+        return [Cell(name, seed, fold) for name, seed in dict.fromkeys(pairs) for fold in chosen]
+
+    def path(self, cell: Cell) -> Path:
+        """A cell's file."""
+        return Path(self.out) / f"{cell.name}.json"
+
+    def cell_config(self, cell: Cell) -> TrainConfig:
+        """A cell's own configuration."""
+        return replace(self.config, seed=cell.seed, **METHODS.get(cell.method, {}))
+
+    def settings(self, cell: Cell) -> dict[str, Any]:
+        """All that a cell's results depend on, but for versions of software."""
+        config = asdict(self.cell_config(cell))
+        names = set(config) - NO_MATTER if cell.method in METHODS else TASK
+        config = {name: value for name, value in config.items() if name in names}
+        settings = {"protocol": self.protocol, **cell._asdict(), "photos": fingerprint(self.folders),
+                    "config": config, "off_policy": OFF_POLICY.get(cell.method)}
+        return json.loads(json.dumps(settings))
+
+    def finished(self, cell: Cell) -> bool:
+        """Whether the cell's file is there.
+
+        Raises:
+            ValueError: If it was made with other settings.
+        """
+        path = self.path(cell)
+        if not path.exists():
+            return False
+        old, new = (_flat(settings) for settings in (read_cell(path)["settings"], self.settings(cell)))
+        defaults = json.loads(json.dumps(asdict(TrainConfig())))
+        old = {name: defaults[name] for name in new if name in defaults} | old  # an option that came later was off
+        differences = [f"{name} was {old.get(name)!r}, now {new.get(name)!r}" for name in {**old, **new}
+                       if old.get(name) != new.get(name)]
+        if differences:
+            raise ValueError(f"{path} was made with other settings: {'; '.join(differences[:4])}. Choose another "
+                             "folder with --out, or delete the file")
+        return True
+
+    def data(self, fold: int | None) -> tuple[Split, list[Photo]]:
+        """The photos of a cell, and the training pairs that constants are fitted on."""
+        return _data(self.protocol, tuple(self.folders.items()), fold)
+
+    def trial(self, cell: Cell) -> Trial:
+        """A cell's photos and settings, ready to run."""
+        return Trial(cell.method, self.cell_config(cell), *self.data(cell.fold), full_size=self.protocol == "fivek")
+
+    def run_cell(self, cell: Cell) -> None:
+        """Runs a cell here and now; writes its file, and beside it the agent."""
+        trial, path = self.trial(cell), self.path(cell)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if cell.method in METHODS:
+            results = run_learner(trial, path.with_suffix(""))
+        else:
+            results = run_baseline(trial)
+        write_json(path, {"settings": self.settings(cell), **results})
+
+    def run(self, cells: Sequence[Cell], jobs: int = 1) -> Iterator[tuple[Cell, str | None]]:
+        """Runs the cells that are not finished; yields each when it is, with what went wrong or None.
+
+        Args:
+            cells: Which cells.
+            jobs: How many at once, each in a process with one thread.
+
+        Raises:
+            ValueError: If a finished cell was made with other settings, or `jobs` is below 1.
+        """
+        left = [cell for cell in cells if not self.finished(cell)]
+        batches = [[cell] for cell in left if cell.method in METHODS]
+        if baselines := [cell for cell in left if cell.method not in METHODS]:
+            # Seconds each: one process for all, which reads the photos of a fold once.
+            batches.insert(0, sorted(baselines, key=lambda cell: cell.fold or 0))
+        orders = [[{**asdict(self), "cell": cell} for cell in batch] for batch in batches]
+        for number, error in run_batches("cell", orders, jobs):
+            yield from ((cell, None if self.path(cell).exists() else error) for cell in batches[number])
+
+
+def run_order(order: dict[str, Any]) -> None:
+    """Runs one cell here and now, see `workers`.
+
+    Args:
+        order: Fields of `Benchmark` as JSON holds them, and "cell".
+    """
+    cell = Cell(*order["cell"])
+    fields = {name: value for name, value in order.items() if name != "cell"}
+    Benchmark(**fields | {"config": config_of(order["config"])}).run_cell(cell)
+
+
+def make_benchmark(protocol: str, photos: Path | None = None, inputs: Path | None = None, targets: Path | None = None,
+                   timesteps: int | None = None, out: Path | None = None, quick: bool = False) -> Benchmark:
+    """The benchmark that a user asks for.
+
+    Args:
+        protocol: "misexposed" or "fivek".
+        photos: Of misexposed, a folder of good photographs, by default the sample photos; of fivek, a folder with the
+            folders of `FIVEK`, of which all but the pairs may be missing.
+        inputs: Of fivek, instead of `photos`: the pairs' untouched photos.
+        targets: And their retouched versions.
+        timesteps: Exposures to try in each training; by default the preset's.
+        out: Folder of the cells; by default `runs/benchmark-<protocol>`.
+        quick: Whether to take a budget so small that nothing is learned.
+
+    Raises:
+        ValueError: If the folders are not those of the protocol, or one isn't there.
+    """
+    if (inputs is None) != (targets is None) or (protocol == "misexposed" and inputs is not None):
+        raise ValueError("give both --inputs and --targets, for the protocol fivek, or neither")
+    if protocol == "fivek" and (photos is None) == (inputs is None):
+        raise ValueError(f"the protocol fivek needs --photos, a folder with {FIVEK['inputs']} and {FIVEK['targets']}, "
+                         "or --inputs and --targets instead")
+    if protocol == "misexposed":
+        folders = {} if photos is None else {"photos": photos}
+    elif inputs is not None:
+        folders = {"inputs": inputs, "targets": targets}
+    else:
+        folders = {name: photos / place for name, place in FIVEK.items()}
+        folders = {name: place for name, place in folders.items() if name not in OPTIONAL or place.is_dir()}
+    if missing := [str(place) for place in folders.values() if not place.is_dir()]:
+        raise ValueError(f"there is no folder {missing[0]}")
+    config = replace(PRESETS["recommended"], device="cpu", **PROTOCOLS[protocol] | (QUICK if quick else {}))
+    config = config if timesteps is None else replace(config, total_timesteps=timesteps)
+    return Benchmark(protocol, {name: str(place) for name, place in folders.items()}, config,
+                     str(out or Path("runs") / f"benchmark-{protocol}"))
+
+
+@lru_cache(maxsize=1)
+def _data(protocol: str, folders: tuple[tuple[str, str], ...], fold: int | None) -> tuple[Split, list[Photo]]:
+    places = dict(folders)
+    if protocol == "misexposed":
+        split = misexposed_protocol(FolderPhotos(places["photos"]) if places else None)
+        return split, split.inputs
+    pairs = PairedPhotos(places["inputs"], places["targets"], max_side=None)
+    unpaired = (FolderPhotos(places[name], max_side=None) if name in places else () for name in OPTIONAL)
+    split = fivek_protocol(pairs, fold, *unpaired)
+    tested = {photo.name for photo in split.test}
+    return split, [photo for photo in pairs if photo.name not in tested]
+
+
+def read_cell(path: str | os.PathLike) -> dict[str, Any]:
+    """A finished cell's content.
+
+    Raises:
+        ValueError: If the file is no cell.
+    """
+    try:
+        content = json.loads(Path(path).read_text("utf-8"))
+        return {"settings": content["settings"], **content}
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a cell of the benchmark: {error!r}") from error
+
+
+def read_cells(folder: str | os.PathLike) -> list[dict[str, Any]]:
+    """All finished cells of a folder.
+
+    Raises:
+        ValueError: If one of its JSON files is no cell.
+    """
+    return [read_cell(path) for path in sorted(Path(folder).glob("*.json"))]
+
+
+def fingerprint(folders: dict[str, str]) -> str:
+    """Which photos these are, without saying where: how many, and a checksum of their names and sizes in bytes."""
+    files = [f"{name} {path.name} {path.stat().st_size}" for name, folder in sorted(folders.items())
+             for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in SUFFIXES]
+    return f"{len(files)} files, {zlib.crc32(chr(10).join(files).encode()):08x}" if folders else "sample photos"
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    nested = [settings, *(value for value in settings.values() if isinstance(value, dict))]
+    return {name: value for part in nested for name, value in part.items() if not isinstance(value, dict)}

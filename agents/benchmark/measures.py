@@ -1,0 +1,83 @@
+"""What is measured of a cell: the numbers of its photos, distances, time, memory, versions."""
+
+import math
+import os
+import platform
+import sys
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import wasserstein_distance
+
+from agents.evaluation.judging import Evaluation, PhotoRecord
+from agents.networks import statistics
+
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None
+STATISTICS = ("luminance", "contrast", "saturation")
+
+
+def summary(content: dict[str, Any]) -> dict[str, float | None]:
+    """The numbers of a cell, or of several with their lists of photos joined.
+
+    Args:
+        content: "photos" and "experts" as in a cell's file, and "max_ev".
+
+    Returns:
+        Those of `Evaluation.summary`; "input_psnr" of the untouched photos [dB]; the 1-D Wasserstein distances of the
+        results to the experts' photos in mean luminance, contrast and saturation (as the discriminator sees them, 0 to
+        1), "distance", the mean of the three, and "target_distance", that of the targets themselves. None for NaN.
+    """
+    records = [PhotoRecord(**{name: _number(photo.get(name)) for name in PhotoRecord._fields})
+               for photo in content["photos"]]
+    numbers = Evaluation(records, content["max_ev"]).summary()
+    numbers["input_psnr"] = float(np.mean([photo["input_psnr"] for photo in content["photos"]]))
+    experts = np.array(content["experts"])
+    for prefix, key in {"": "statistics", "target_": "target_statistics"}.items():
+        ours = np.array([photo[key] for photo in content["photos"]])
+        distances = [float(wasserstein_distance(*columns)) for columns in zip(ours.T, experts.T, strict=True)]
+        numbers |= {f"{prefix}{name}_distance": value for name, value in zip(STATISTICS, distances, strict=True)}
+        numbers[f"{prefix}distance"] = float(np.mean(distances))
+    return {name: _plain(value) for name, value in numbers.items()}
+
+
+def image_statistics(image: np.ndarray) -> list[float]:
+    """Mean luminance, its standard deviation, and mean saturation of an image, as the discriminator sees them."""
+    image = image / np.float32(255) if image.dtype == np.uint8 else image
+    planes = torch.tensor(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
+    return statistics(planes, "std")[0].tolist()
+
+
+def _plain(value: Any) -> Any:
+    """Rounded for JSON, where NaN is None."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, float):
+        return round(value, 4) if math.isfinite(value) else None
+    return value
+
+
+def _number(value: Any) -> Any:
+    """The other way round."""
+    return [_number(each) for each in value] if isinstance(value, list) else math.nan if value is None else value
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on most."""
+    return {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+
+
+def machine() -> str:
+    """What kind of machine this is; nothing that names it."""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
+
+
+def peak_mb() -> int | None:
+    """Largest resident memory of this process so far [MB]; None where the system doesn't tell."""
+    if resource is None:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)

@@ -1,0 +1,143 @@
+"""Experiments with a known answer: which photos an agent learns from, and which it is tested on."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from exposure_env.photos import Misexpose, Photo, sample_photos, thumbnail
+from exposure_env.settings import TaskConfig
+
+MISEXPOSED = Misexpose()  # EV uniform in -2.2..+0.6 for the whole photo, smooth local map, 8 bits
+SHARES = {"inputs": 0.4, "experts": 0.4, "test": 0.2}  # of the photographs
+CROPS = {"inputs": 8, "experts": 8, "test": 4}  # of one photograph
+FIVEK_CROPS = 32  # of one photograph: there are few
+OTHER_CROPS = 3  # of one of the other photographs
+NUM_FOLDS = 5
+SIZE = TaskConfig().size
+
+
+class Split(NamedTuple):
+    """Photos of one experiment; no photograph is in two of the three."""
+
+    inputs: list[Photo]  # what the agent learns to retouch; targets are for measuring, and for the paired reward
+    experts: list[Photo]  # good photos, unpaired
+    test: list[Photo]  # with targets
+
+
+def misexposed_protocol(photos: Sequence[Photo] | None = None, seed: int = 0) -> Split:
+    """Photographs given a known wrong exposure: inputs, experts and test photos come from different photographs.
+
+    Every photograph gives several random square crops. Inputs and test crops are misexposed by an EV uniform in
+    -2.2..+0.6 stops and a smooth local map, and rounded to 8 bits; the good crop is their target.
+
+    Args:
+        photos: Well exposed photographs, at least five; None for the sample photos, whose crops are disjoint but cut
+            from the same four scenes.
+        seed: Of the split, the crops and the misexposure.
+
+    Raises:
+        ValueError: If there are fewer than five photographs.
+    """
+    if photos is None:
+        return Split(*(sample_photos(split, count, seed) for split, count in
+                          {"inputs": 512, "experts": 512, "test": None}.items()))
+    if len(photos) < 5:
+        raise ValueError(f"{len(photos)} photos are too few to be split: give at least five")
+    rng = np.random.default_rng(seed)
+    shuffled, split, first = rng.permutation(len(photos)), {}, 0
+    for name, share in SHARES.items():
+        last = len(photos) if name == "test" else first + round(share * len(photos))
+        side = SIZE * 9 // 8 if name == "experts" else SIZE  # experts are cropped once more, afresh in each batch
+        split[name] = [crop for i in shuffled[first:last] for crop in crops(photos[i], CROPS[name], side, rng)]
+        first = last
+    return Split(misexpose_all(split["inputs"], rng), split["experts"], misexpose_all(split["test"], rng))
+
+
+def folds(num_photos: int, num_folds: int = NUM_FOLDS, seed: int = 0) -> list[np.ndarray]:
+    """Positions of the photos, dealt at random into folds of like size: each is in exactly one, always the same.
+
+    Raises:
+        ValueError: If there are fewer than two folds, or so few photos that nothing can be learned without a fold.
+    """
+    if num_folds < 2 or num_photos < num_folds + 1:
+        raise ValueError(f"{num_photos} photos can't be dealt into {num_folds} folds: give at least two folds, "
+                         "and more photos than folds")
+    return np.array_split(np.random.default_rng(seed).permutation(num_photos), num_folds)
+
+
+def fivek_protocol(pairs: Sequence[Photo], fold: int, raw: Sequence[Photo] = (), experts: Sequence[Photo] = (),
+                   others: Sequence[Photo] = (), num_folds: int = NUM_FOLDS, seed: int = 0) -> Split:
+    """Real retouches: one fold of the pairs is the test, whole; the others are made into an unpaired data set.
+
+    The training pairs are dealt into two halves, in turns by the brightness of the untouched photos: of a dozen, halves
+    drawn at random differ so much that the difference would be learned. Inputs are crops of the first half's photos, of
+    the unpaired untouched ones, and of the first half's targets misexposed as in `misexposed_protocol`. Experts' photos
+    are crops of the second half's targets and of the unpaired retouched ones. A discriminator soon knows a dozen
+    photographs by heart, so other good ones join both sides: half of them misexposed among the inputs, half among the
+    experts' photos.
+
+    Args:
+        pairs: Photos with targets.
+        fold: Which fold is the test, from 0.
+        raw: Untouched photos without targets.
+        experts: Retouched photos, of photographs that occur nowhere else.
+        others: Well exposed photographs of any kind.
+        num_folds: How many folds.
+        seed: Of the folds, the halves, the crops and the misexposure.
+
+    Raises:
+        ValueError: If there is no such fold, a pair has no target, two photographs have one name, or there are too few
+            pairs; see `folds`.
+    """
+    if fold not in range(num_folds):
+        raise ValueError(f"fold must lie in 0..{num_folds - 1}, not {fold}")
+    names = [photo.name for photo in (*pairs, *raw, *experts, *others)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"each photograph must occur once, among pairs and unpaired photos, not twice: {twice[:5]}")
+    if missing := [photo.name for photo in pairs if photo.target is None]:
+        raise ValueError(f"{len(missing)} of {len(pairs)} pairs have no target, such as {missing[0]!r}")
+    tested = folds(len(pairs), num_folds, seed)[fold]
+    rng = np.random.default_rng([seed, fold])
+    rest = np.setdiff1d(np.arange(len(pairs)), tested)
+    ranked = rest[np.argsort([pairs[i].image.mean() for i in rest], kind="stable")]
+    half = ((np.arange(len(rest)) + 1) // 2 + rng.integers(2)) % 2  # 0 1 1 0 0 1 1 0 ..., or the reverse
+    first, second = ([pairs[i] for i in ranked[half == which]] for which in (0, 1))
+    good = [*(Photo(photo.name, photo.target) for photo in second), *experts]
+    inputs = [*_all_crops([*first, *raw], SIZE, rng), *misexpose_all(_all_crops(first, SIZE, rng), rng)]
+    retouched = _all_crops(good, SIZE * 9 // 8, rng)
+    wrong, right = np.array_split(rng.permutation(len(others)), 2)
+    inputs += misexpose_all([crop for i in wrong for crop in crops(others[i], OTHER_CROPS, SIZE, rng)], rng)
+    retouched += [crop for i in right for crop in crops(others[i], OTHER_CROPS, SIZE * 9 // 8, rng)]
+    return Split(inputs, retouched, [pairs[i] for i in tested])
+
+
+def _all_crops(photos: Sequence[Photo], side: int, rng: np.random.Generator) -> list[Photo]:
+    return [crop for photo in photos for crop in crops(photo, FIVEK_CROPS, side, rng)]
+
+
+def crops(photo: Photo, num: int, side: int, rng: np.random.Generator) -> list[Photo]:
+    """Random square crops of a photo and of its target, 60 to 100 % of the shorter side, half of them mirrored.
+
+    Args:
+        photo: The photo.
+        num: How many.
+        side: Side of the crops once shrunk [px].
+        rng: Source of places and sizes.
+    """
+    height, width = photo.image.shape[:2]
+    cut = []
+    for i in range(num):
+        extent = max(1, round(rng.uniform(0.6, 1.0) * min(height, width)))
+        top, left = rng.integers(height - extent + 1), rng.integers(width - extent + 1)
+        mirrored = slice(None, None, -1 if rng.random() < 0.5 else 1)
+        box = slice(top, top + extent), slice(left, left + extent)
+        images = (image if image is None else thumbnail(image[box], side)[:, mirrored]
+                  for image in (photo.image, photo.target))
+        cut.append(Photo(f"{photo.name}_{i}", *images))
+    return cut
+
+
+def misexpose_all(photos: Sequence[Photo], rng: np.random.Generator) -> list[Photo]:
+    """The photos misexposed, each with its good image as the target and the EV map that restores it."""
+    return [MISEXPOSED(photo, rng) for photo in photos]

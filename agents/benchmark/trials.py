@@ -1,0 +1,170 @@
+"""One training of the benchmark, or one baseline: how it is set up, measured and written down."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+
+from agents.baselines.off_policy import build_off_policy
+from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle
+from agents.benchmark.measures import _plain, image_statistics, machine, peak_mb, summary, versions
+from agents.benchmark.methods import BASELINES, OFF_POLICY
+from agents.benchmark.protocols import Split
+from agents.evaluation.comparing import NUM_FITTED
+from agents.evaluation.judging import Evaluation, evaluate
+from agents.evaluation.metrics import psnr
+from agents.evaluation.whole_photos import as_levels, best_constant, best_evs, evaluate_full_size
+from agents.playing import Policy
+from agents.policy import ExposurePolicy
+from agents.saved_agent import save_agent
+from agents.training.configuration import TrainConfig, build, decay, task_settings
+from exposure_env.photos import Photo
+from exposure_env.task import ExposureTask
+
+NUM_POINTS = 10  # of the learning curve, besides the untrained agent
+
+
+class Trial(NamedTuple):
+    """What is to be run."""
+
+    method: str
+    config: TrainConfig
+    split: Split
+    training: list[Photo]  # with targets, for constants
+    full_size: bool  # whether the test photos are measured whole, rather than as thumbnails
+
+    @property
+    def task(self) -> ExposureTask:
+        """The test photos, in the agents' task."""
+        return self.task_of(self.split.test)
+
+    def task_of(self, photos: list[Photo]) -> ExposureTask:
+        """The agents' task on any photos."""
+        return ExposureTask(photos, preset=self.config.task_preset, **task_settings(self.config))
+
+    def evaluate(self, policy: Policy | list[Policy], task: ExposureTask) -> Evaluation:
+        """A policy on the test photos."""
+        return evaluate_full_size(policy, task, self.split.test) if self.full_size else evaluate(policy, task)
+
+
+def learner(trial: Trial) -> tuple[BaseAlgorithm, list[BaseCallback]]:
+    """The agent, not yet trained, and the callbacks it is trained with.
+
+    Whoever learns from unpaired photos gets none of the targets.
+    """
+    config, inputs = trial.config, trial.split.inputs
+    if config.reward == "psnr":
+        inputs = [photo for photo in inputs if photo.target is not None]
+    else:
+        inputs = [Photo(photo.name, photo.image) for photo in inputs]
+    model, game = build(config, inputs, trial.split.experts)
+    if trial.method in OFF_POLICY:
+        shared = {name: getattr(config, name) for name in ("ev_penalty", "width", "halvings", "seed", "device")}
+        own = OFF_POLICY[trial.method]
+        actor_steps = own["gradient_steps"] // own.get("policy_delay", 1)  # per rollout, where DeepExposure takes one
+        shared["learning_rate"] = decay(config.learning_rate / actor_steps, config.learning_rate_decay)
+        shared["critic_learning_rate"] = decay(config.critic_learning_rate, config.critic_learning_rate_decay)
+        model = build_off_policy(trial.method, model.exposure_env, **(shared | own))
+    return model, [] if game is None else [game]
+
+
+class Curve(BaseCallback):
+    """Looks at the agent now and then, for the record only, and remembers how long that took.
+
+    Args:
+        measure: What to record of a policy.
+        every: Steps between two looks.
+    """
+
+    def __init__(self, measure: Callable[[Policy], float], every: float):
+        super().__init__()
+        self.measure, self.every = measure, every
+        self.points: list[tuple[int, float]] = []
+        self.cpu = self.wall = 0.0  # [s]
+
+    def look(self, steps: int) -> None:
+        """Adds a point."""
+        cpu, wall = time.process_time(), time.perf_counter()
+        self.points.append((steps, self.measure(self.model)))
+        self.cpu, self.wall = self.cpu + time.process_time() - cpu, self.wall + time.perf_counter() - wall
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps >= len(self.points) * self.every and len(self.points) < NUM_POINTS:
+            self.look(self.num_timesteps)
+        return True
+
+
+def run_learner(trial: Trial, stem: Path) -> dict[str, Any]:
+    """Trains and tests an agent.
+
+    Args:
+        trial: What to run.
+        stem: Where the agent is written, but for the suffix.
+
+    Returns:
+        What the cell's file holds besides its settings.
+    """
+    task = trial.task
+    model, callbacks = learner(trial)
+    curve = Curve(lambda policy: float(trial.evaluate(policy, task).values("psnr").mean()),
+                  trial.config.total_timesteps / NUM_POINTS)
+    curve.init_callback(model)
+    curve.look(0)
+    curve.cpu = curve.wall = 0.0  # so far nothing is counted
+    cpu, wall = time.process_time(), time.perf_counter()
+    model.learn(trial.config.total_timesteps, [*callbacks, curve])
+    cost: dict[str, Any] = {"cpu_seconds": round(time.process_time() - cpu - curve.cpu, 2),
+            "wall_seconds": round(time.perf_counter() - wall - curve.wall, 2), "peak_mb": peak_mb()}
+    evaluation = trial.evaluate(model, task)
+    curve.points.append((model.num_timesteps, float(evaluation.values("psnr").mean())))
+    if isinstance(model.policy, ExposurePolicy):
+        save_agent(stem.parent / f"{stem.name}.safetensors", model.policy, task)
+    else:
+        model.save(stem.parent / f"{stem.name}.zip")
+    return _content(trial, evaluation, cost | {"curve": [[steps, round(value, 4)] for steps, value in curve.points]})
+
+
+def run_baseline(trial: Trial) -> dict[str, Any]:
+    """Tests a baseline; see `run_learner`."""
+    task = trial.task
+    return _content(trial, trial.evaluate(_baseline(trial, task), task), {})
+
+
+def _baseline(trial: Trial, task: ExposureTask) -> Policy | list[Policy]:
+    max_ev, space, test = task.config.max_ev, task.config.space, trial.split.test
+    match trial.method:
+        case "identity":
+            return Identity()
+        case "constant EV" if trial.full_size:
+            return ConstantEV(best_constant(trial.training, max_ev, space, of="mse"), max_ev)
+        case "constant EV":
+            return ConstantEV.fit(trial.task_of(trial.training[:NUM_FITTED]))
+        case "constant EV on the test":  # fitted on all pairs, whichever fold is tested
+            return ConstantEV(best_constant([*trial.training, *test], max_ev, space), max_ev)
+        case "auto-exposure":
+            return AutoExposure.fit(trial.split.experts, max_ev, space)
+        case "fixed bracket":
+            return FixedBracket(max_ev)
+        case "best single EV" if trial.full_size:
+            return [ConstantEV(ev, max_ev) for ev in best_evs(test, max_ev, space)]
+        case "best single EV":
+            return Oracle(task, steps=0)  # it starts there
+        case "oracle":
+            return Oracle(task)
+    raise ValueError(f"baselines are {list(BASELINES)}, not {trial.method!r}")
+
+
+def _content(trial: Trial, evaluation: Evaluation, results: dict[str, Any]) -> dict[str, Any]:
+    photos, seen = [], as_levels if trial.full_size else trial.task.thumbnail
+    for record, photo in zip(evaluation.records, trial.split.test, strict=True):
+        image, target = seen(photo.image), seen(photo.target)
+        kept = {name: value for name, value in record._asdict().items() if name != "image"}
+        kept["input_psnr"] = float(psnr(image[None], target[None])[0])
+        kept["statistics"], kept["target_statistics"] = image_statistics(record.image), image_statistics(target)
+        photos.append({name: _plain(value) for name, value in kept.items()})
+    experts = [_plain(image_statistics(photo.image)) for photo in trial.split.experts]
+    content = {"photos": photos, "experts": experts, "max_ev": evaluation.max_ev}
+    return {"versions": versions(), "machine": machine(), "results": summary(content) | results, **content}

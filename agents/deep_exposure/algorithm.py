@@ -1,0 +1,242 @@
+"""DeepExposure (Yu et al., NeurIPS 2018) as a Stable-Baselines3 algorithm.
+
+A deterministic policy gradient without replay: whole episodes are collected, and the actor takes one step along the
+gradient accumulated over `n_batches` mini-batches of `batch_size` episodes. DeepExposure I learns a value network; in
+DeepExposure II the reward model itself is the value function (section 2.5). `gradients` has both, and two more to
+compare with. The gradient reaches the action through the known transition, from the episode's own state.
+"""
+
+import time
+import warnings
+from dataclasses import fields
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.noise import ActionNoise
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.common.utils import FloatSchedule
+
+from agents.deep_exposure.collecting import ROLLOUTS, Collecting
+from agents.deep_exposure.gradients import GRADIENTS
+from agents.deep_exposure.method import Method
+from agents.deep_exposure.resumable import Resumable
+from agents.deep_exposure.targets import critic_targets, critic_values
+from agents.exploration import exploration
+from agents.policy import ExposurePolicy
+from agents.vec_env import ExposureVecEnv, adapted
+from exposure_env.episode import EpisodeState, select
+from exposure_env.errors import NotFinite
+from exposure_env.observations import ObsType
+from exposure_env.rewards import is_differentiable
+from exposure_env.task import ExposureTask
+from exposure_env.vector import ExposureVectorEnv
+
+
+class DeepExposure(Resumable, Collecting, BaseAlgorithm):
+    """DeepExposure I and II.
+
+    Args:
+        policy: "CnnPolicy", "MultiInputPolicy" (for dict observations; both name the same policy) or a class.
+        env: An `ExposureVecEnv`, or what one can be made of: an `ExposureVectorEnv` or an id.
+        learning_rate: The actor's, a number or a schedule of the progress remaining.
+        critic_learning_rate: The critic's, likewise. It should learn faster than the actor.
+        action_noise: Added to the action while collecting: "ou", Ornstein-Uhlenbeck noise of theta 0.015 and sigma 0.03
+            (section 5.1) at dt 1; "gaussian"; SB3's own; or None.
+        rollouts: Where episodes are played: "host", in NumPy; "device", as tensors on `device`, in whole batches (see
+            `DeviceVecEnv`); "auto" on any device but the CPU, where the reward model allows it.
+        policy_kwargs: Arguments of `ExposurePolicy`.
+        tensorboard_log: Folder for TensorBoard.
+        stats_window_size: Episodes over which SB3 averages returns and lengths.
+        verbose: 0 silent, 1 prints.
+        seed: Of networks, noise and environment.
+        device: "auto", "cpu", "cuda".
+        _init_setup_model: Whether to build the networks at once.
+        **settings: Fields of `Method`.
+
+    Raises:
+        ValueError: If the env is of another kind, its reward model is not differentiable, or an option makes no sense.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
+        "CnnPolicy": ExposurePolicy,
+        "MultiInputPolicy": ExposurePolicy,
+    }
+    policy: ExposurePolicy
+
+    def __init__(
+        self,
+        policy: str | type[ExposurePolicy],
+        env: GymEnv | ExposureVectorEnv | str | None,
+        learning_rate: float | Schedule = 1.5e-5,
+        *,
+        critic_learning_rate: float | Schedule = 5e-5,
+        action_noise: ActionNoise | str | None = "ou",
+        rollouts: str = "auto",
+        policy_kwargs: dict[str, Any] | None = None,
+        tensorboard_log: str | None = None,
+        stats_window_size: int = 100,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: torch.device | str = "auto",
+        _init_setup_model: bool = True,
+        **settings: Any,
+    ):
+        names = [field.name for field in fields(Method)]
+        if unknown := sorted(settings.keys() - set(names)):
+            raise ValueError(f"unknown settings {unknown}: there are {names}")
+        self.method = Method(**settings)
+        self.method.check()
+        if self.method.advantage == "paper_literal":
+            warnings.warn('advantage="paper_literal" follows eq. (15) as printed, and lowers the score', stacklevel=2)
+        if rollouts not in ROLLOUTS:
+            raise ValueError(f"rollouts must be one of {ROLLOUTS}, not {rollouts!r}")
+        super().__init__(policy, adapted(env), learning_rate, policy_kwargs, stats_window_size, tensorboard_log,
+                         verbose, device, support_multi_env=True, seed=seed)
+        self.critic_schedule, self.rollouts = FloatSchedule(critic_learning_rate), rollouts
+        self.action_noise, self.ev_centre = exploration(action_noise), 0.0
+        if _init_setup_model:
+            self._setup_model()
+
+    @staticmethod
+    def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> Any:  # set_env() and load() pass here
+        return BaseAlgorithm._wrap_env(adapted(env), verbose, monitor_wrapper)
+
+    def _setup_model(self) -> None:
+        self._setup_lr_schedule()
+        self.set_random_seed(self.seed)
+        kind = {"critic": "V", "q": "Q"}.get(self.method.value)
+        self.policy = self.policy_class(self.observation_space, self.action_space, self.lr_schedule, critic=kind,
+                                        critic_lr_schedule=self.critic_schedule, **self.policy_kwargs).to(self.device)
+        _ = self.policy.optimizer  # now, as it is what refuses a rate that makes no sense
+
+    @property
+    def exposure_env(self) -> ExposureVecEnv:
+        """The environment itself, under whatever SB3 wrapped around it."""
+        return self.env.unwrapped
+
+    @property
+    def task(self) -> ExposureTask:
+        """The environment's task: photos, rendering and reward."""
+        return self.exposure_env.task
+
+    @property
+    def obs_type(self) -> ObsType:
+        """Of the environment's observations."""
+        return self.exposure_env.envs.obs_type
+
+    def learn(self, total_timesteps: int, callback: MaybeCallback = None, log_interval: int = 1,
+              tb_log_name: str = "DeepExposure", reset_num_timesteps: bool = True,
+              progress_bar: bool = False) -> "DeepExposure":
+        """Trains for at least `total_timesteps` exposures, in whole updates; SB3's arguments.
+
+        Raises:
+            ValueError: If the environment or its reward model can't be differentiated through.
+        """
+        if self.env is None:
+            raise ValueError("this model has no environment: give one to load() or set_env()")
+        reward_model = self.task.reward_model
+        if self.method.value != "q" and not is_differentiable(reward_model):
+            raise ValueError(f"DeepExposure needs a differentiable reward model, which {reward_model!r} is not: set "
+                             "its attribute differentiable=True if gradients flow to Torch images")
+        total_timesteps, callback = self._setup_learn(
+            total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
+        )
+        if reset_num_timesteps and self.method.reset_noise:  # so have the episodes been
+            self._noise = None
+        callback.on_training_start(locals(), globals())
+        iteration = 0 if reset_num_timesteps else self._n_updates
+        while self.num_timesteps < total_timesteps:
+            finished = self.collect_episodes(callback)
+            if finished is None:  # a callback wants to stop
+                break
+            played = min(self.num_timesteps, total_timesteps)  # beyond, a linear schedule would be negative
+            self._update_current_progress_remaining(played, total_timesteps)
+            self.train(finished)
+            iteration += 1
+            if log_interval and iteration % log_interval == 0:
+                self.dump_logs(iteration)
+        callback.on_training_end()
+        return self
+
+    def train(self, finished: EpisodeState) -> None:
+        """One step of the actor (eq. 8 and 10), before it the critic's, where there is one (eq. 9 and 11).
+
+        Args:
+            finished: Episodes that ended, NumPy or tensors.
+
+        Raises:
+            ValueError: If a loss is not finite.
+        """
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        state = finished.map(lambda array: torch.as_tensor(array, device=self.device))
+        if self.policy.critic is not None:
+            self.train_critic(state)
+        transitions = int(state.num_segments.sum())
+        self.policy.optimizer.zero_grad()
+        weights, total, actions = list(self.policy.actor.parameters()), 0.0, []
+        for episodes in torch.randperm(len(state.step)).split(self.method.batch_size):
+            loss, taken = GRADIENTS[self.method.value](self, select(state, episodes.to(self.device)))
+            loss.backward(inputs=weights)  # averaged below, so that max_slope meets the slope of a single step
+            total += loss.item() / transitions
+            actions.append(taken)
+        if not np.isfinite(total):
+            raise NotFinite(f"the actor's loss is {total}: the reward model has gone astray")
+        for parameter in weights:
+            parameter.grad /= transitions
+        self.policy.optimizer.step()
+        self._n_updates += 1
+        actions = torch.cat(actions)
+        evs = actions * self.task.config.max_ev
+        if self.method.ev_prior == "mean":
+            self.ev_centre = evs.mean().item()
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/actor_loss", total)
+        self.logger.record("train/ev_mean", evs.mean().item())
+        self.logger.record("train/ev_std", evs.std().item())
+        self.logger.record("train/saturated", (actions.abs() > 0.99).float().mean().item())
+
+    def train_critic(self, finished: EpisodeState) -> None:
+        """`critic_steps` steps of the critic towards its TD(lambda) targets, each on its share of the episodes."""
+        for group in self.policy.critic_optimizer.param_groups:
+            group["lr"] = self.critic_schedule(self._current_progress_remaining)
+        shares = torch.randperm(len(finished.step)).tensor_split(min(self.method.critic_steps, len(finished.step)))
+        squared, variance, num = 0.0, 0.0, int(finished.num_segments.sum())
+        for share in shares:
+            self.policy.critic_optimizer.zero_grad()
+            transitions = int(finished.num_segments[share].sum())
+            for episodes in share.split(self.method.batch_size):
+                batch = select(finished, episodes.to(self.device))
+                values = critic_values(self, batch)
+                targets = critic_targets(self, batch, values)
+                loss = (targets - values).square().sum()
+                (loss / transitions).backward()
+                squared += loss.item() / num
+                variance += targets.square().sum().item() / num
+            self.policy.critic_optimizer.step()
+        if not np.isfinite(squared):
+            raise NotFinite(f"the critic's loss is {squared}: lower its learning rate")
+        self.logger.record("train/critic_loss", squared)
+        self.logger.record("train/critic_unexplained", squared / max(variance, 1e-12))
+
+    def dump_logs(self, iteration: int) -> None:
+        """Writes the logged values, under SB3's usual names."""
+        elapsed = max((time.time_ns() - self.start_time) / 1e9, 1e-9)
+        self.logger.record("time/iterations", iteration, exclude="tensorboard")
+        if self.ep_info_buffer:
+            self.logger.record("rollout/ep_rew_mean", float(np.mean([info["r"] for info in self.ep_info_buffer])))
+            self.logger.record("rollout/ep_len_mean", float(np.mean([info["l"] for info in self.ep_info_buffer])))
+        self.logger.record("time/fps", int((self.num_timesteps - self._num_timesteps_at_start) / elapsed))
+        self.logger.record("time/time_elapsed", int(elapsed), exclude="tensorboard")
+        self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
+        self.logger.dump(self.num_timesteps)
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_noise", "_device_env"]
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        critic = [] if self.policy.critic is None else ["policy.critic_optimizer"]
+        return ["policy", "policy.optimizer", *critic], []

@@ -1,0 +1,86 @@
+"""Policies side by side on the same photos: a table, and a score between untouched and best possible."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle
+from agents.evaluation.judging import Evaluation, evaluate
+from agents.playing import Photos, Policy
+from exposure_env.photos import Photo
+from exposure_env.task import ExposureTask
+
+NUM_FITTED = 128  # photos that the constant exposure is fitted on: it's one number
+
+
+def normalised_score(agent: Evaluation, identity: Evaluation, oracle: Evaluation) -> float:
+    """Fraction of the possible gain in mean PSNR that the agent achieves: 0 the untouched photo, 1 the oracle.
+
+    Raises:
+        ValueError: If they are not of the same photos.
+    """
+    names = [[record.name for record in evaluation.records] for evaluation in (agent, identity, oracle)]
+    if not names[0] == names[1] == names[2]:
+        raise ValueError("agent, identity and oracle must be evaluated on the same photos")
+    low, high = identity.values("psnr").mean(), oracle.values("psnr").mean()
+    return float((agent.values("psnr").mean() - low) / (high - low)) if high > low else float("nan")
+
+
+class PolicyRow(NamedTuple):
+    """A policy's line in the comparison."""
+
+    name: str
+    psnr: float  # [dB]
+    ssim: float
+    score: float  # see `normalised_score`; NaN where no oracle takes part
+    ev_correlation: float
+    evaluation: Evaluation
+
+
+def contestants(agent: Policy, training: ExposureTask, experts: Sequence[Photo]) -> dict[str, Policy]:
+    """The agent among all baselines, for `compare`.
+
+    Args:
+        agent: Any policy.
+        training: The agent's task on photos with targets; the constant exposure is fitted on the first 128 of them.
+        experts: Well exposed photos; auto-exposure aims at their mean luminance.
+
+    Raises:
+        ValueError: If a training photo has no target.
+    """
+    config = training.config
+    return {
+        "identity": Identity(),
+        "constant EV": ConstantEV.fit(training, range(min(NUM_FITTED, len(training.photos)))),
+        "auto-exposure": AutoExposure.fit(experts, config.max_ev, config.space),
+        "fixed bracket": FixedBracket(config.max_ev),
+        "agent": agent,
+        "oracle": Oracle(training),
+    }
+
+
+def compare(policies: Mapping[str, Policy], task: ExposureTask, photos: Photos = None) -> list[PolicyRow]:
+    """Evaluates all policies on the same photos; arguments as for `evaluate`.
+
+    The normalised score needs an `Oracle` among them; the untouched photo is measured for it in any case.
+    """
+    evaluations = {name: evaluate(policy, task, photos) for name, policy in policies.items()}
+    of_kind = {type(policy): evaluations[name] for name, policy in policies.items()}
+    oracle = of_kind.get(Oracle)
+    identity = oracle and (of_kind.get(Identity) or evaluate(Identity(), task, photos))
+    rows = []
+    for name, evaluation in evaluations.items():
+        summary = evaluation.summary()
+        score = float("nan") if oracle is None else normalised_score(evaluation, identity, oracle)
+        rows.append(PolicyRow(name, summary["psnr"], summary["ssim"], score, summary["ev_correlation"], evaluation))
+    return rows
+
+
+def format_table(rows: Sequence[PolicyRow]) -> str:
+    """The comparison as aligned plain text, one line a policy."""
+    lines = [("policy", "PSNR [dB]", "SSIM", "score", "EV correlation")]
+    for row in rows:
+        numbers = (f"{row.psnr:.2f}", f"{row.ssim:.3f}", f"{row.score:.2f}", f"{row.ev_correlation:.2f}")
+        lines.append((row.name, *("-" if number == "nan" else number for number in numbers)))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    aligned = ([f"{line[0]:<{widths[0]}}", *map(str.rjust, line[1:], widths[1:])] for line in lines)
+    return "\n".join("  ".join(cells) for cells in aligned)

@@ -1,0 +1,106 @@
+"""How good is a policy? Every photo played once, and what came of it: records, scores, a table."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from agents.evaluation.metrics import mse, pearson, psnr, ssim
+from agents.playing import Photos, Policy, paired_scenes, play
+from exposure_env.episode import EpisodeState
+from exposure_env.fusion import resolve_fusion
+from exposure_env.observations import ObsType
+from exposure_env.task import ExposureTask, Scene
+
+
+class PhotoRecord(NamedTuple):
+    """What became of one photo, at the size that the agent sees."""
+
+    name: str
+    num_segments: int
+    mse: float  # on the scale of 0..255
+    psnr: float  # [dB]
+    ssim: float
+    evs: list[float]  # exposures given, segment by segment [stops]
+    true_evs: list[float] | None  # mean over each segment of the EV map that restores the target, where known [stops]
+    areas: list[float]  # fraction of the photo that each segment covers
+    image: np.ndarray  # (size, size, 3) float32 in [0, 1]: the result
+
+
+class Evaluation(NamedTuple):
+    """A policy's records, photo by photo."""
+
+    records: list[PhotoRecord]
+    max_ev: float  # [stops]
+
+    def values(self, name: str) -> np.ndarray:
+        """One metric of all photos, (N,): "mse", "psnr" or "ssim"."""
+        return np.array([getattr(record, name) for record in self.records])
+
+    def summary(self) -> dict[str, float]:
+        """Means over photos, and what the exposures look like.
+
+        Returns:
+            "mse" (0..255 scale), "psnr" [dB], "ssim"; over all segments "mean_abs_ev" [stops], "saturated", the
+            fraction within 1 % of the largest exposure, and "ev_correlation" (Pearson) with the true EVs;
+            "per_photo_ev_correlation" is that of the photos' mean EVs, weighted by area. Correlations are NaN where
+            truth is unknown or either side constant.
+        """
+        evs = np.concatenate([record.evs for record in self.records])
+        known = [record for record in self.records if record.true_evs is not None]
+        pairs = [pair for record in known for pair in zip(record.evs, record.true_evs, strict=True)]
+        means = [(np.dot(r.evs, r.areas), np.dot(np.nan_to_num(r.true_evs), r.areas)) for r in known]
+        return {
+            **{name: float(self.values(name).mean()) for name in ("mse", "psnr", "ssim")},
+            "mean_abs_ev": float(abs(evs).mean()),
+            "saturated": float((abs(evs) > 0.99 * self.max_ev).mean()),
+            "ev_correlation": pearson(pairs),
+            "per_photo_ev_correlation": pearson(means),
+        }
+
+
+def evaluate(policy: Policy, task: ExposureTask, photos: Photos = None, batch_size: int = 64,
+             obs_type: ObsType | None = None) -> Evaluation:
+    """Plays every photo once, deterministically.
+
+    Args:
+        policy: See `Policy`.
+        task: Segments, rendering and `max_ev`. Its reward model plays no part.
+        photos: With targets, or positions in the task's own photos; by default all its own.
+        batch_size: Photos played at once.
+        obs_type: What the policy sees, see `ExposureEnv`; by default what its `observation_space` asks for, "uint8"
+            if it has none.
+
+    Raises:
+        ValueError: If a photo has no target, or an action has another shape than (N, 1) or isn't finite.
+    """
+    if hasattr(policy, "fusion"):
+        task = copy.copy(task)
+        task.config, task.fusion = replace(task.config, fusion=policy.fusion), resolve_fusion(policy.fusion)
+    scenes = paired_scenes(task, photos)
+    records = []
+    for i in range(0, len(scenes), batch_size):
+        batch = scenes[i : i + batch_size]
+        state = task.start(batch)
+        finished = policy.plan(state) if hasattr(policy, "plan") else play(policy, task, state, obs_type)
+        records += _records(task, batch, finished)
+    return Evaluation(records, task.config.max_ev)
+
+
+def _records(task: ExposureTask, scenes: Sequence[Scene], state: EpisodeState) -> list[PhotoRecord]:
+    images = task.fused(state)
+    metrics = zip(*(metric(images, state.targets).tolist() for metric in (mse, psnr, ssim)), strict=True)
+    records = []
+    for i, (scene, numbers) in enumerate(zip(scenes, metrics, strict=True)):
+        count = int(state.num_segments[i])
+        pixels = np.bincount(state.labels[i].ravel(), minlength=count)
+        true_evs = None
+        if scene.photo.ev_map is not None:
+            sums = np.bincount(state.labels[i].ravel(), scene.photo.ev_map.ravel(), minlength=count)
+            true_evs = np.where(pixels > 0, sums / np.maximum(pixels, 1), np.nan).tolist()
+        evs, areas = state.evs[i, :count].tolist(), (pixels / pixels.sum()).tolist()
+        segments = int(scene.labels.max()) + 1
+        records.append(PhotoRecord(scene.photo.name, segments, *numbers, evs, true_evs, areas, images[i]))
+    return records

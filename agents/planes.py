@@ -1,0 +1,45 @@
+"""What networks see of an episode: its planes, channels first, in whole batches."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from exposure_env.episode import LAYOUT, EpisodeState, observe
+from exposure_env.observations import ObsType, decode
+from exposure_env.task import ExposureTask
+
+
+def planes(task: ExposureTask, obs_type: ObsType, states: EpisodeState, local: Tensor | None = None) -> Tensor:
+    """(N, C, H, W) planes as the actor sees them while it plays; gradients flow to the exposures so far.
+
+    Args:
+        task: The task.
+        obs_type: Of the environment's observations: bytes are rounded.
+        states: N episodes, tensors.
+        local: (N, H, W, 3) their local images, where they are known already.
+    """
+    seen = observe(states, task.local(states) if local is None else local, task.config.planes)
+    if obs_type != "float32":  # bytes, but for the progress of "dict"; the gradient passes as if they were not
+        rounded = (seen.detach() * 255).round() / 255
+        if obs_type == "dict":
+            rounded[..., LAYOUT["progress"]] = seen[..., LAYOUT["progress"]]
+        seen = seen + (rounded - seen).detach() if seen.requires_grad else rounded
+    return seen.permute(0, 3, 1, 2)
+
+
+def visited_planes(task: ExposureTask, obs_type: ObsType, finished: EpisodeState, episode: Tensor,
+                   states: EpisodeState) -> Tensor:
+    """(M, C, H, W) planes of the states that `episode.visited` tells, without gradient.
+
+    A local image differs from the finished one only in the segments still to come, so each photo is exposed once.
+    """
+    with torch.no_grad():
+        done = (states.labels < states.step[:, None, None])[..., None]
+        local = torch.where(done, task.local(finished)[episode], states.photos)
+        return planes(task, obs_type, states, local)
+
+
+def observed_planes(observations: Tensor | Mapping[str, Tensor]) -> Tensor:
+    """(N, C, H, W) floats in [0, 1] from N observations of any type, channels first or last."""
+    return decode(observations).permute(0, 3, 1, 2)

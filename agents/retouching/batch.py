@@ -1,0 +1,171 @@
+"""Many photos retouched one after the other, and a journal by which an interrupted run goes on where it stopped.
+
+While one photo is retouched, the next is decoded and the last is encoded, as far as all three are small.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from agents.retouching.journal import Job, Journal
+from agents.saved_agent import Agent
+from exposure_env.files import (
+    RAW_SUFFIXES,
+    SUFFIXES,
+    ImageFile,
+    load_image,
+    pixel_bytes,
+    save_image,
+    written_whole,
+)
+from exposure_env.photos import thumbnail
+from exposure_env.retouch import RetouchPlan, apply_plan
+from exposure_env.settings import TaskConfig
+
+PIXELS_AT_ONCE = 150_000_000  # bytes of decoded photos in memory at once: 50 megapixels of 8 bits; or a single photo
+FAILURES = (ValueError, OSError, MemoryError)
+
+
+class Done(NamedTuple):
+    """What became of a job: its plan, or why there is none."""
+
+    job: Job
+    plan: RetouchPlan | None
+    error: str | None = None
+
+
+def find_photos(paths: Sequence[Path]) -> list[Path]:
+    """The photos named; of folders those in them, by suffix, sorted. Hidden files and sub-folders are left out.
+
+    Raises:
+        ValueError: If a folder has none.
+    """
+    photos = []
+    for path in paths:
+        inside = [path]
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES + RAW_SUFFIXES
+                            and p.is_file() and not p.name.startswith("."))
+            if not inside:
+                raise ValueError(f"no photo in {path}: it needs {', '.join(SUFFIXES + RAW_SUFFIXES)} files")
+        photos += inside
+    return photos
+
+
+def make_jobs(photos: Sequence[Path], out: Path, plans: bool = False) -> list[Job]:
+    """A job for each photo: results of the same name, of raw files a TIFF; plans of the same stem.
+
+    Raises:
+        ValueError: If a photo would be overwritten, or two results would have one name.
+    """
+    targets = [out / (p.stem + ".tif" if p.suffix.lower() in RAW_SUFFIXES else p.name) for p in photos]
+    jobs = [Job(p, t, t.with_suffix(".json") if plans else None) for p, t in zip(photos, targets, strict=True)]
+    sources = {photo.resolve() for photo in photos}
+    for job in jobs:
+        if job.target.resolve() in sources:
+            raise ValueError(f"{job.target} would be overwritten: choose another folder with -o")
+    names = [str(job.plan or job.target).casefold() for job in jobs]  # some file systems don't tell a.jpg from A.JPG
+    if len(set(names)) < len(names):
+        twice = next(job.photo.name for job, name in zip(jobs, names, strict=True) if names.count(name) > 1)
+        raise ValueError(f"two of the photos have one file name, {twice}: retouch them into different folders")
+    return jobs
+
+
+def plan_photo(agent: Agent, pixels: np.ndarray) -> RetouchPlan:
+    """`Agent.plan`, the same bit for bit, but only a third of the photo is in memory as floats at any time.
+
+    Args:
+        agent: Who plans.
+        pixels: (H, W, 3) uint8 or uint16.
+    """
+    config, highest = TaskConfig(**agent.settings), np.float32(np.iinfo(pixels.dtype).max)
+    planes = [thumbnail(pixels[..., c] / highest, config.size, config.thumbnail) for c in range(3)]
+    return agent.plan(np.clip(np.stack(planes, axis=-1), 0, 1))
+
+
+def retouch(agent: Agent, jobs: Sequence[Job], journal: Journal) -> Iterator[Done]:
+    """Retouches photos, in their order; the results are the same as one by one.
+
+    What fails doesn't stop the others. Three threads: one reads one photo ahead, one writes one behind. Both only as
+    long as all photos in memory take no more than `PIXELS_AT_ONCE` together; a larger photo has the memory for itself.
+    """
+    with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
+        reading: Future | None = None
+        writing: tuple[int, Future] | None = None
+        for i, job in enumerate(jobs):
+            if reading is None and writing is not None and not _fits(writing[0], decoded_bytes(job.photo)):
+                yield writing[1].result()
+                writing = None
+            size, reading = decoded_bytes(job.photo), reading or reader.submit(_read, job, journal)
+            read, reading, following = reading.result(), None, jobs[i + 1 : i + 2]
+
+            def read_ahead(*sizes: int, following: Sequence[Job] = following) -> Future | None:
+                fits = following and _fits(*sizes, decoded_bytes(following[0].photo))
+                return reader.submit(_read, following[0], journal) if fits else None
+
+            reading = read_ahead(size, writing[0] if writing else 0)
+            try:
+                save = _retouched(agent, job, journal, *read)
+            except FAILURES as error:
+                save = _failure(job, error)
+            del read  # the untouched pixels
+            if writing is not None:
+                yield writing[1].result()
+            writing = size, writer.submit(save)
+            del save
+            reading = reading or read_ahead(size)
+        if writing is not None:
+            yield writing[1].result()
+
+
+def decoded_bytes(photo: Path) -> int:
+    """Bytes of a photo's pixels in memory; 0 if it can't be read, as reading it will say why."""
+    try:
+        return pixel_bytes(photo)
+    except FAILURES:
+        return 0
+
+
+def _fits(*sizes: int) -> bool:
+    return sum(sizes) <= PIXELS_AT_ONCE
+
+
+def _read(job: Job, journal: Journal) -> tuple[str, ImageFile | None, Exception | None]:
+    try:
+        key = journal.key(job.photo)  # before reading: should the photo change meanwhile, it will be done anew
+        return key, load_image(job.photo), None
+    except FAILURES as error:
+        return "", None, error
+
+
+def _failure(job: Job, error: Exception) -> Callable[[], Done]:
+    text = str(error) if str(job.photo) in str(error) else f"{job.photo}: {error}"
+    return lambda: Done(job, None, text)
+
+
+def _retouched(agent: Agent, job: Job, journal: Journal, key: str, file: ImageFile | None,
+               error: Exception | None) -> Callable[[], Done]:
+    """Retouches a photo; what is returned writes it."""
+    if file is None:
+        return _failure(job, error)
+    plan = plan_photo(agent, file.pixels)
+    result = file._replace(pixels=apply_plan(plan, file.pixels, reuse=True))
+    text = None if job.plan is None else plan.to_json() + "\n"
+
+    def ready(complete: Path) -> None:
+        journal.note(job, key, text, complete)
+        if text is not None:
+            with written_whole(job.plan) as plan_file:
+                plan_file.write(text.encode())
+
+    def save() -> Done:
+        try:
+            save_image(job.target, result, ready=ready)
+            return Done(job, plan)
+        except FAILURES as error:
+            return _failure(job, error)()
+
+    return save

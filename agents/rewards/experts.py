@@ -1,0 +1,69 @@
+"""Experts' photos, by the batch."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+from agents.arrays import rng_state
+from exposure_env.image import Array
+from exposure_env.photos import Misexpose, Photo, check_photo, misexpose, thumbnail
+
+MARGIN = 9 / 8  # experts are kept this much larger than the crops that are shown
+
+
+class ExpertPhotos:
+    """Batches of experts' photos, and of the same photos wrongly exposed.
+
+    Args:
+        photos: Experts' photos; their `target`s and names play no part.
+        size: Side of the images in a batch [px].
+        misexposure: How photos are spoilt.
+        seed: Of the choice, the crops and flips, and the misexposure.
+
+    Raises:
+        ValueError: If there are no photos, or one isn't a photo (see `photos.check_photo`).
+    """
+
+    def __init__(self, photos: Sequence[Photo], size: int = 64, misexposure: Misexpose | None = None, seed: int = 0):
+        if len(photos) == 0:
+            raise ValueError("experts is empty: a discriminator needs photos to learn from")
+        self.size, self.misexposure = size, misexposure or Misexpose((-2.5, 2.5), local=0.0)
+        images = (check_photo(photo.image, photo.name) for photo in photos)
+        self.images = np.stack([thumbnail(image, round(size * MARGIN)) for image in images])
+        self.rng = np.random.default_rng(seed)
+
+    def batch(self, num: int) -> np.ndarray:
+        """(num, size, size, 3) float32: random photos, a little cropped, half of them mirrored."""
+        chosen = self.images[self.rng.integers(len(self.images), size=num)]
+        corners = self.rng.integers(0, self.images.shape[1] - self.size + 1, (num, 2))
+        crops = [image[y : y + self.size, x : x + self.size] for image, (y, x) in zip(chosen, corners, strict=True)]
+        return mirrored(np.stack(crops), self.rng) if num else self.images[:0, : self.size, : self.size]
+
+    def misexposed(self, num: int) -> np.ndarray:
+        """(num, size, size, 3) float32: such a batch, every photo wrongly exposed."""
+        how = self.misexposure
+        spoilt = [misexpose(image, self.rng, ev_range=how.ev_range, local=how.local, bits=how.bits)[0]
+                  for image in self.batch(num)]
+        return np.stack(spoilt) if num else self.batch(0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What further batches depend on, but for the photos: the state of the random numbers."""
+        return {"rng": rng_state(self.rng)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on where another source of the same photos was.
+
+        Args:
+            state: What its `state_dict` gave.
+        """
+        self.rng.bit_generator.state = json.loads(state["rng"])
+
+
+def mirrored(images: Array, rng: np.random.Generator) -> Array:
+    """The images, a random half of them flipped left to right."""
+    xp = array_namespace(images)
+    chosen = xp.asarray(rng.random(len(images)) < 0.5, device=device(images))
+    return xp.where(chosen[:, None, None, None], xp.flip(images, axis=2), images)

@@ -1,0 +1,128 @@
+"""An agent as one safetensors file: weights, and the settings it needs to be used again. Nothing in it is executed."""
+
+import json
+import os
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium.spaces import Box
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from agents.playing import play
+from agents.policy import ExposurePolicy
+from exposure_env.files import written_whole
+from exposure_env.observations import observation_space
+from exposure_env.photos import Photo
+from exposure_env.retouch import RetouchPlan
+from exposure_env.settings import TaskConfig
+from exposure_env.task import ExposureTask
+
+FORMAT = "deepexposure-gym agent, version 1"
+FILE_NAME = "agent.safetensors"
+SHIPPED = Path(__file__).parent / "pretrained" / FILE_NAME
+ACTION_SPACE = Box(-1.0, 1.0, (1,), np.float32)
+SETTINGS = {field.name for field in fields(TaskConfig)} - {"transform", "shaping", "labels_folder"}  # a training's
+PLACEHOLDER = [Photo("none", np.zeros((8, 8, 3), np.float32))]  # a task needs a photo, even to tell its spaces
+
+
+class Agent(NamedTuple):
+    """A policy and the settings of the task that it was trained on."""
+
+    policy: ExposurePolicy
+    segmenter: str
+    settings: dict[str, Any]  # fields of `TaskConfig`
+
+    def task(self, photos: Any = None, reward_model: Any = "psnr") -> ExposureTask:
+        """The agent's own task, on other photos."""
+        return ExposureTask(photos, self.segmenter, reward_model, **self.settings)
+
+    def plan(self, image: np.ndarray) -> RetouchPlan:
+        """The agent's retouch of one photo.
+
+        Args:
+            image: (H, W, 3) uint8, uint16 or floats in [0, 1], of any size.
+
+        Raises:
+            ValueError: If the image is malformed.
+        """
+        task = self.task([Photo("photo", image)])
+        state = play(self.policy, task, task.start([task.scene(0, np.random.default_rng(0))]))
+        config, count = task.config, int(state.num_segments[0])
+        return RetouchPlan(state.labels[0], state.evs[0, :count], fusion=config.fusion, space=config.space,
+                           thumbnail=config.thumbnail)
+
+
+def save_agent(path: str | os.PathLike, policy: ExposurePolicy, task: ExposureTask) -> None:
+    """Writes an agent, atomically.
+
+    Args:
+        path: File to write.
+        policy: The trained policy.
+        task: The task it was trained on.
+
+    Raises:
+        ValueError: If the task has a segmenter or a fusion that is not named by a string: it could not be loaded.
+    """
+    settings = {name: value for name, value in asdict(task.config).items() if name in SETTINGS}
+    for name, value in {"segmenter": task.segmenter, "fusion": task.config.fusion}.items():
+        if not isinstance(value, str):
+            raise ValueError(f"an agent's {name} must be a name, so that it can be loaded again, not {value!r}")
+    shape = json.dumps({"width": policy.width, "halvings": policy.halvings})
+    meta = {"format": FORMAT, "settings": json.dumps(settings), "segmenter": task.segmenter, "policy": shape}
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.contiguous().cpu() for name, tensor in policy.actor.state_dict().items()}
+    with written_whole(path) as file:
+        file.write(_sorted(save(weights, meta)))  # save_file would make it readable for its owner only
+
+
+def _sorted(content: bytes) -> bytes:
+    """The same safetensors file with its header in order: as written, it differs from time to time, weights or no."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[end:]
+
+
+def load_agent(path: str | os.PathLike | None = None) -> Agent:
+    """Reads an agent: a file, the run folder that holds it, or None for the small one shipped with the package.
+
+    Raises:
+        ValueError: If the file is missing, no agent, damaged, or its weights don't fit its settings.
+    """
+    path = SHIPPED if path is None else Path(path)
+    path = path / FILE_NAME if path.is_dir() else path
+    if not path.is_file():
+        raise ValueError(f"no agent at {path}: give a run folder or its {FILE_NAME}")
+    try:
+        with safe_open(path, "pt") as file:
+            meta = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a safetensors file, and nothing else is loaded: {error}") from error
+    if meta.get("format") != FORMAT:
+        raise ValueError(f"{path} must be of format {FORMAT!r}, not {meta.get('format')!r}")
+    agent = _empty(meta, path)
+    try:
+        agent.policy.actor.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"the weights in {path} don't fit its settings: {error}") from error
+    return agent
+
+
+def _empty(meta: dict[str, str], path: Path) -> Agent:
+    """The agent that the metadata describe, not trained."""
+    try:
+        settings, shape = json.loads(meta["settings"]), json.loads(meta["policy"])
+        # Nothing else may reach the constructors: a "reward_model" would be imported and called.
+        if extra := set(settings) - SETTINGS | set(shape) - {"width", "halvings"}:
+            raise ValueError(f"{sorted(extra)} don't belong to an agent")
+        task = ExposureTask(PLACEHOLDER, meta["segmenter"], **settings)
+        policy = ExposurePolicy(observation_space(task.config, "uint8"), ACTION_SPACE, **shape)
+    except (KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:  # torch's are RuntimeErrors
+        raise ValueError(f"the settings in {path} are not those of an agent: {error}") from error
+    policy.set_training_mode(False)
+    return Agent(policy, meta["segmenter"], settings)

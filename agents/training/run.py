@@ -1,0 +1,151 @@
+"""Training runs: a configuration, a folder, and what is written there. The only module that knows run folders."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import NamedTuple
+
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ProgressBarCallback
+
+from agents.deep_exposure import DeepExposure
+from agents.json_files import check_same, read_json, write_json
+from agents.pictures import write_picture
+from agents.saved_agent import FILE_NAME, SETTINGS, Agent, save_agent
+from agents.training.checkpoints import CHECKPOINT, Checkpoints, Randomness
+from agents.training.configuration import TrainConfig, build, config_of
+from agents.training.curves import figure_of_curves, read_csv
+from agents.training.diagnostics import Diagnostics, storyboards
+from agents.training.health import Diverged, Health
+from agents.training.run_log import PROGRESS, run_logger
+from exposure_env.errors import NotFinite
+from exposure_env.photos import Photo
+
+NUM_STORYBOARDS = 40  # in a whole training, or as many as there are checkpoints
+
+
+class Run(NamedTuple):
+    """A finished or interrupted training run."""
+
+    model: DeepExposure
+    folder: Path
+    interrupted: bool
+    untouched: bool = False  # it was finished before, and nothing was left to do
+
+
+def train(config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo], folder: str | os.PathLike,
+          callbacks: Sequence[BaseCallback] = (), progress_bar: bool = True, *, held_out: Sequence[Photo] | None = None,
+          resume: bool = False, folders: Mapping[str, str] | None = None) -> Run:
+    """Trains an agent and writes all there is to know about it into a folder.
+
+    The folder gets `config.json`, `agent.safetensors` (see `checkpoint.load_agent`), `checkpoint.pt`, `progress.csv`,
+    TensorBoard's events, `storyboards` of two photos as the training goes on, and `curves.png`. Ctrl-C ends the
+    training early; the agent is written all the same, and the run can be resumed from its last checkpoint. On the CPU
+    a resumed run ends with the very weights of one that was never interrupted.
+
+    Args:
+        config: The configuration.
+        photos: What the agent learns to retouch; targets are used by the reward "psnr" alone.
+        experts: Good photos, unpaired.
+        folder: Run folder; made if need be.
+        callbacks: Further SB3 callbacks; their own state, if any, is not in the checkpoint.
+        progress_bar: Whether to draw one.
+        held_out: Good photos that the discriminator is never shown, to see what it makes of them.
+        resume: Go on with the interrupted run in the folder, whose configuration and photos must be the same.
+        folders: Where the photos come from, for `photos.json`: "photos", "experts", "held_out".
+
+    Raises:
+        ValueError: If the folder holds another run, or with `resume` none, a damaged one or one of another
+            configuration; or `build` complains.
+        Diverged: If the training is beyond repair. The agent and the checkpoint in the folder are those of the last
+            checkpoint that was healthy.
+    """
+    folder, settings = Path(folder), asdict(config)
+    numbers = {"photos": len(photos), "experts": len(experts), "held_out": None if held_out is None else len(held_out)}
+    if resume:
+        check_same(settings, read_json(folder / "config.json"), folder / "config.json")
+        check_same(numbers, read_json(folder / "photos.json").get("numbers", {}), folder / "photos.json")
+    elif (folder / FILE_NAME).exists() or (folder / CHECKPOINT).exists():
+        raise ValueError(f"{folder} holds another run's {FILE_NAME}: choose another folder, or resume that run")
+    model, game = build(config, photos, experts)
+    health, diagnostics = Health(game), Diagnostics(game, held_out)
+    parts = {"model": model, "randomness": Randomness(), "health": health, "diagnostics": diagnostics}
+    parts |= {} if game is None else {"game": game}
+    kept = _Kept(model, folder, config.total_timesteps)
+    checkpoints = Checkpoints(folder / CHECKPOINT, parts, config.checkpoint_every, lambda: health.healthy, kept.write)
+    if resume:
+        checkpoints.load()
+        kept.drawn = kept.due
+        if model.num_timesteps >= config.total_timesteps:
+            return Run(model, folder, interrupted=False, untouched=True)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "config.json", settings)
+        write_json(folder / "photos.json", {"numbers": numbers, "folders": dict(folders or {})})
+    model.set_logger(run_logger(folder, model.num_updates, model.num_timesteps))
+    interrupted, keep, bar = False, True, [ProgressBarCallback()] if progress_bar else []
+    try:
+        watched = [*([] if game is None else [game]), diagnostics, health, checkpoints, *callbacks, *bar]
+        model.learn(config.total_timesteps - model.num_timesteps, CallbackList(watched), reset_num_timesteps=not resume)
+    except KeyboardInterrupt:
+        interrupted = True
+    except (Diverged, NotFinite) as error:
+        keep = False
+        raise Diverged(f"the training has gone astray after update {model.num_updates}: {error}. The agent and the "
+                       f"checkpoint in {folder} are those of update {checkpoints.written}, the last that were kept; "
+                       "settings can't change within a run, so start a new one") from error
+    finally:  # also when the game blew up: the curves show why
+        for callback in bar:  # SB3 leaves it open, drawing over what is printed next
+            if hasattr(callback, "pbar"):
+                callback.pbar.close()
+        if keep:
+            save_agent(folder / FILE_NAME, model.policy, model.exposure_env.task)
+        model.logger.close()
+        log = read_csv((folder / PROGRESS).read_text())
+        if log:  # empty where it ended before the first update
+            figure_of_curves(log).savefig(folder / "curves.png", dpi=110)
+    return Run(model, folder, interrupted)
+
+
+def read_config(folder: Path) -> TrainConfig:
+    """The configuration of the run in a folder.
+
+    Raises:
+        ValueError: If there is none, or it is of another version.
+    """
+    kept, names = read_json(folder / "config.json"), {field.name for field in fields(TrainConfig)}
+    if different := sorted(kept.keys() ^ names):
+        raise ValueError(f"{folder / 'config.json'} was written by another version: it differs in {different}")
+    return config_of(kept)
+
+
+def read_folders(folder: Path) -> dict[str, str]:
+    """Where the photos of the run in a folder come from: "photos", "experts", "held_out", as far as was told.
+
+    Raises:
+        ValueError: If there is no run.
+    """
+    return dict(read_json(folder / "photos.json").get("folders", {}))
+
+
+class _Kept:
+    """What a checkpoint brings along for people: the agent as it is, and now and then what it does with two photos."""
+
+    def __init__(self, model: DeepExposure, folder: Path, total_timesteps: int):
+        self.model, self.folder, self.total_timesteps, self.drawn = model, folder, total_timesteps, -1
+        photos = model.exposure_env.task.photos
+        self.photos = [photos[0], photos[len(photos) // 2]]
+
+    @property
+    def due(self) -> int:
+        return NUM_STORYBOARDS * self.model.num_timesteps // self.total_timesteps
+
+    def write(self, updates: int) -> None:
+        policy, task = self.model.policy, self.model.exposure_env.task
+        save_agent(self.folder / FILE_NAME, policy, task)
+        if self.due > self.drawn:
+            self.drawn = self.due
+            settings = {name: value for name, value in asdict(task.config).items() if name in SETTINGS}
+            picture = storyboards(Agent(policy, task.segmenter, settings), self.photos)
+            (self.folder / "storyboards").mkdir(exist_ok=True)
+            write_picture(self.folder / "storyboards" / f"{updates:06}.png", picture)

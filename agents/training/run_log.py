@@ -1,0 +1,79 @@
+"""The log of a training run, which a later process can go on with: progress.csv and TensorBoard's events."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat, filter_excluded_keys
+from torch.utils.tensorboard import SummaryWriter
+
+from exposure_env.files import written_whole
+
+PROGRESS = "progress.csv"
+
+
+
+class ProgressLog(KVWriter):
+    """SB3's log as a CSV file that a later process can go on with.
+
+    Args:
+        path: File to write.
+        rows: Rows that are kept of those in it; the others, written after the last checkpoint, are dropped.
+    """
+
+    def __init__(self, path: Path, rows: int = 0):
+        self.path, self.keys = path, []
+        if kept := self._rows()[: rows + 1] if rows and path.exists() else []:
+            self.keys = kept[0]
+        self._begin(kept[1:])
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        """Appends a row; SB3's arguments."""
+        values = filter_excluded_keys(key_values, key_excluded, "csv")
+        if fresh := [key for key in values if key not in self.keys]:
+            self.keys += fresh
+            self.close()
+            self._begin(self._rows()[1:])
+        self.writer.writerow([values.get(key, "") for key in self.keys])
+        self.file.flush()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.file.close()
+
+    def _rows(self) -> list[list[str]]:
+        return list(csv.reader(self.path.read_text().splitlines()))
+
+    def _begin(self, rows: list[list[str]]) -> None:
+        """Writes header and rows, those lengthened to it, atomically; further rows will be appended."""
+        padded = [row + [""] * (len(self.keys) - len(row)) for row in rows]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self.keys, *padded] if self.keys else [])
+        with written_whole(self.path) as file:
+            file.write(text.getvalue().encode())
+        self.file = open(self.path, "a", newline="")
+        self.writer = csv.writer(self.file, lineterminator="\n")
+
+
+class Events(TensorBoardOutputFormat):
+    """TensorBoard's events; those of later steps, written after the last checkpoint, are no longer shown.
+
+    Args:
+        folder: Where they are written.
+        step: Last step to show of those that are there.
+    """
+
+    def __init__(self, folder: Path, step: int = 0):
+        self.writer, self._is_closed = SummaryWriter(str(folder), purge_step=step + 1), False
+
+
+def run_logger(folder: Path, rows: int = 0, step: int = 0) -> Logger:
+    """The log of a run, SB3's.
+
+    Args:
+        folder: Where it is written.
+        rows: Rows to keep of the progress.csv that is there.
+        step: Exposures tried when the last of them was written.
+    """
+    return Logger(str(folder), [ProgressLog(folder / PROGRESS, rows), Events(folder, step)])
