@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from exposure_env.acceleration import accelerated
 from exposure_env.episode import EpisodeState, observe, select
-from exposure_env.kernels import accelerated
 from exposure_env.observations import ObsType, encode
 from exposure_env.task import ExposureTask
 

@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple
 
 from array_api_compat import array_namespace, device
 
+from exposure_env.acceleration import accelerated
 from exposure_env.fusion import local
 from exposure_env.image import Array, Space, clip
-from exposure_env.kernels import accelerated
 
 Planes = Literal["paper", "full"]
 LAYOUT = {  # where each part lies among the planes that `observe` gives: the one place that knows

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from array_api_compat import array_namespace, device
 
+from exposure_env.acceleration import accelerated
 from exposure_env.image import Array, Space, clip, composite, expose
-from exposure_env.kernels import accelerated
 from exposure_env.pyramid import blend, blur
 
 TINY = 1e-30  # under a square root: keeps the gradient finite where the root is zero

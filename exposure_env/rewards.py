@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 from array_api_compat import array_namespace
 
+from exposure_env.acceleration import accelerated
 from exposure_env.errors import NotFinite
 from exposure_env.image import Array
-from exposure_env.kernels import accelerated
 
 FLOOR = 1e-10  # mean squared error of a perfect match, so that its PSNR is 100 dB and not infinite
 

@@ -5,6 +5,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecTransposeImage
 
 from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle, photos_in
+from agents.planes import observed_planes
 from agents.playing import paired_scenes
 from agents.policy import ExposurePolicy
 from agents.vec_env import ExposureVecEnv
@@ -85,8 +86,9 @@ class TestObservations:
     @kinds
     def test_they_are_those_that_the_actor_sees(self, obs_type):
         observed, _ = observations(obs_type)
-        policy = ExposurePolicy(observation_space(begin()[0], obs_type), ExposureVecEnv(photos=PHOTOS).action_space)
-        seen = policy.planes(policy.obs_to_tensor(observed)[0])[:, :3]
+        space = observation_space(begin()[0].config, obs_type)
+        policy = ExposurePolicy(space, ExposureVecEnv(photos=PHOTOS).action_space)
+        seen = observed_planes(policy.obs_to_tensor(observed)[0])[:, :3]
         np.testing.assert_allclose(photos_in(observed), seen.permute(0, 2, 3, 1), atol=1e-6)
 
     @kinds
@@ -104,9 +106,10 @@ class TestObservations:
         assert alone.shape == (1,)
         np.testing.assert_allclose(alone, actions[3], atol=1e-6)
 
-    @pytest.mark.parametrize("observed", [np.zeros((2, 8, 8, 3)), np.zeros((2, 72)), {"photo": np.zeros((2, 8, 8, 9))}])
+    @pytest.mark.parametrize("observed", [np.zeros((2, 8, 8, 3)), np.zeros((2, 72)), {"photo": np.zeros((2, 8, 8, 3))},
+                                          dict.fromkeys(("photo", "segment", "local"), np.zeros((2, 8, 8, 9)))])
     def test_what_is_no_observation_is_refused(self, observed):
-        with pytest.raises(ValueError, match="channels"):
+        with pytest.raises(ValueError, match="want (planes|observations) with"):
             photos_in(observed)
 
 

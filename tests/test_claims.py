@@ -20,7 +20,7 @@ from agents.benchmark.claims.trainings import (
     CLAIMS,
     VARIANTS,
     Order,
-    learner,
+    agent_of,
     measure,
     rank_correlations,
     spearman,
@@ -90,7 +90,7 @@ def test_what_the_trainings_change():
     ],
 )
 def test_the_task_is_changed_as_the_variant_says(variant, settings, protocol):
-    model, callbacks = learner(Order(variant, 0, BASE), protocol)
+    model, callbacks = agent_of(Order(variant, 0, BASE), protocol)
     task = model.exposure_env.task
     assert {name: getattr(task.config, name) for name in settings} == settings
     assert callbacks[0].trainer.network is task.reward_model.network and task.photos[0].target is None

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from agents.deep_exposure import DeepExposure
 from agents.deep_exposure.device_env import DeviceVecEnv
 from agents.exploration import exploration
-from agents.planes import planes
+from agents.planes import observed_planes, planes
 from agents.rewards.adversarial import AdversarialCallback
 from agents.rewards.discriminator import DiscriminatorReward
 from agents.rewards.experts import ExpertPhotos
@@ -128,7 +128,6 @@ class TestEqualsTheHost:
         env.seed(0)
         seen = env.reset()
         rng, active = np.random.default_rng(1), np.ones(6, bool)
-        as_planes = agent(env, policy="MultiInputPolicy" if obs_type == "dict" else "CnnPolicy").policy.planes
         outcomes = {}
 
         def assert_seen(ours, theirs):
@@ -143,7 +142,7 @@ class TestEqualsTheHost:
                     else torch.as_tensor(observation))
 
         for t in range(lengths.max()):
-            assert_seen(host(played.observe())[active], as_planes(tensors(seen)).numpy()[active])
+            assert_seen(host(played.observe())[active], observed_planes(tensors(seen)).numpy()[active])
             actions = rng.uniform(-1.2, 1.2, (6, 1)).astype(np.float32)
             seen, _, dones, infos = env.step(np.clip(actions, -1, 1))
             played.step(torch.as_tensor(actions, device=device))
@@ -159,7 +158,7 @@ class TestEqualsTheHost:
         finished = played.finish()
         assert other.finished is finished and len(outcomes) == 6 and len(set(lengths.tolist())) > 1
         returns = host(played.returns(finished))
-        ends = host(planes(played, finished.state, finished.image))  # the last observation shows the finished image
+        ends = host(planes(env.task, obs_type, finished.state, finished.image))  # the last observation shows the result
         for i, ((image, score, input_score), evs, info) in outcomes.items():
             np.testing.assert_allclose(host(finished.image[i]), image, atol=1e-4)
             np.testing.assert_allclose(host(finished.state.evs[i]), evs, atol=1e-5)
@@ -169,7 +168,7 @@ class TestEqualsTheHost:
             assert lengths[i] == info["episode"]["l"]
             last = info["terminal_observation"]
             last = {key: part[None] for key, part in last.items()} if isinstance(last, dict) else last[None]
-            assert_seen(ends[i : i + 1], as_planes(tensors(last)).numpy())
+            assert_seen(ends[i : i + 1], observed_planes(tensors(last)).numpy())
 
     def test_actions_of_the_actor(self, device):
         """The actor sees the same bytes and does the same."""

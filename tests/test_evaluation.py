@@ -6,7 +6,7 @@ import torch
 from stable_baselines3 import PPO
 
 from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle
-from agents.evaluation.comparing import Row, compare, contestants, format_table, normalised_score
+from agents.evaluation.comparing import PolicyRow, compare, contestants, format_table, normalised_score
 from agents.evaluation.judging import Evaluation, PhotoRecord, evaluate
 from agents.playing import paired_scenes, play
 from agents.vec_env import ExposureVecEnv
@@ -258,7 +258,8 @@ class TestScores:
 
     def test_the_table_to_the_letter(self):
         nothing = Evaluation([], 3.0)
-        rows = [Row("identity", 16.583, 0.7841, 0.0, math.nan, nothing), Row("x", 9.0, 1, math.nan, -0.5, nothing)]
+        rows = [PolicyRow("identity", 16.583, 0.7841, 0.0, math.nan, nothing),
+                PolicyRow("x", 9.0, 1, math.nan, -0.5, nothing)]
         assert format_table(rows).splitlines() == [
             "policy    PSNR [dB]   SSIM  score  EV correlation",
             "identity      16.58  0.784   0.00               -",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.networks import Actor, Critic, Discriminator, Stack, shrink, statistics, with_statistics
+from agents.networks import Actor, Critic, Discriminator, Stack, halved, statistics, with_statistics
 from agents.training.configuration import PRESETS
 
 
@@ -85,11 +85,11 @@ class TestPlanes:
     def test_contrast_is_handed_on(self):
         assert with_statistics(half_black_half_white(), contrast="std")[0, 4, 0, 0] == pytest.approx(0.5, abs=1e-7)
 
-    def test_shrink_averages_blocks(self):
+    def test_halving_averages_blocks(self):
         planes = torch.arange(16.0).reshape(1, 1, 4, 4)
-        assert shrink(planes, 0) is planes
-        np.testing.assert_array_equal(shrink(planes, 1)[0, 0], [[2.5, 4.5], [10.5, 12.5]])
-        np.testing.assert_array_equal(shrink(planes, 2)[0, 0], [[7.5]])
+        assert halved(planes, 0) is planes
+        np.testing.assert_array_equal(halved(planes, 1)[0, 0], [[2.5, 4.5], [10.5, 12.5]])
+        np.testing.assert_array_equal(halved(planes, 2)[0, 0], [[7.5]])
 
 
 class TestNetworks:

@@ -235,13 +235,16 @@ def test_what_a_kill_left_half_written_does_no_harm(tmp_path):
     run(tmp_path / "whole")
     run(tmp_path / "cut", callbacks=[StopAfter(13)])
     half = (tmp_path / "cut" / CHECKPOINT).read_bytes()[:5000]
-    for name in ("checkpoint.tmp", "agent.12345.tmp", "progress.csv.tmp", "config.json.tmp"):
-        (tmp_path / "cut" / name).write_bytes(half)
+    names = [CHECKPOINT, FILE_NAME, PROGRESS, "config.json"]
+    left = [tmp_path / "cut" / f".{name}.{0:032x}.part" for name in names]
+    for path in left:
+        path.write_bytes(half)
+        os.utime(path, (0, 0))  # an hour ago
     with open(tmp_path / "cut" / PROGRESS, "a") as file:
         file.write("1,2,0.")
     run(tmp_path / "cut", resume=True)
     assert_same_runs(tmp_path / "whole", tmp_path / "cut")
-    assert {path.name for path in (tmp_path / "cut").glob("*.tmp")} <= {"agent.12345.tmp", "config.json.tmp"}
+    assert not any(path.exists() for path in left)
 
 
 # What is refused

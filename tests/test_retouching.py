@@ -19,14 +19,14 @@ from PIL import Image
 import exposure_env
 from agents.cli import main
 from agents.retouching import batch as retouching
-from agents.retouching import compiling
-from agents.retouching.batch import find_photos, make_jobs, plan_photo
+from agents.retouching import compiling, journal
+from agents.retouching.batch import find_photos, make_jobs
 from agents.retouching.compiling import compile_ahead
 from agents.retouching.journal import JOURNAL, Journal
 from agents.saved_agent import Agent, load_agent, save_agent
 from exposure_env import kernels
 from exposure_env.files import ImageFile, load_image, pixel_bytes, remove_leftovers, save_image
-from exposure_env.photos import sample_photos
+from exposure_env.photos import check_photo, sample_photos
 
 ROOT = Path(__file__).parents[1]
 
@@ -161,7 +161,7 @@ def test_another_agent_does_all_anew_and_the_first_once_more(photos, out, other_
 
 def test_another_version_of_the_package_does_all_anew(photos, out, capsys, monkeypatch):
     assert run(photos, "-o", out) == 0
-    monkeypatch.setattr(retouching, "__version__", "99.0")
+    monkeypatch.setattr(journal, "__version__", "99.0")
     capsys.readouterr()
     assert run(photos, "-o", out) == 0 and capsys.readouterr().out.count(" EV\n") == 3
 
@@ -331,11 +331,11 @@ def test_photos_in_memory_are_bounded(tmp_path, out, monkeypatch, limit):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (64, 64), (63, 190), (700, 431)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("fit", ["squeeze", "letterbox"])
-def test_a_plan_from_thirds_is_the_plan(shape, dtype, fit):
+def test_a_plan_of_bytes_is_that_of_the_same_photo_as_floats(shape, dtype, fit):
     agent = load_agent()
     agent = Agent(agent.policy, agent.segmenter, agent.settings | {"thumbnail": fit})
     pixels = np.ascontiguousarray(photo("coffee", *shape[::-1], dtype))
-    assert plan_photo(agent, pixels).to_json() == agent.plan(pixels).to_json()
+    assert agent.plan(pixels).to_json() == agent.plan(check_photo(pixels)).to_json()
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks are told by Linux only")
@@ -380,7 +380,8 @@ print((memory("VmHWM") - before) / 12e6, (memory("VmRSS") - before) / 12e6)
 class TestCompilingAhead:
     COMMAND = """
 import sys
-from agents import cli, compiling
+from agents import cli
+from agents.retouching import compiling
 compiling.LARGE = 60 * 90 * 3
 sys.exit(cli.main(["retouch", *sys.argv[1:]]))
 """

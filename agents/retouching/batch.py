@@ -8,8 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from agents.retouching.journal import Job, Journal
 from agents.saved_agent import Agent
 from exposure_env.files import (
@@ -21,9 +19,7 @@ from exposure_env.files import (
     save_image,
     written_whole,
 )
-from exposure_env.photos import thumbnail
 from exposure_env.retouch import RetouchPlan, apply_plan
-from exposure_env.settings import TaskConfig
 
 PIXELS_AT_ONCE = 150_000_000  # bytes of decoded photos in memory at once: 50 megapixels of 8 bits; or a single photo
 FAILURES = (ValueError, OSError, MemoryError)
@@ -72,18 +68,6 @@ def make_jobs(photos: Sequence[Path], out: Path, plans: bool = False) -> list[Jo
         twice = next(job.photo.name for job, name in zip(jobs, names, strict=True) if names.count(name) > 1)
         raise ValueError(f"two of the photos have one file name, {twice}: retouch them into different folders")
     return jobs
-
-
-def plan_photo(agent: Agent, pixels: np.ndarray) -> RetouchPlan:
-    """`Agent.plan`, the same bit for bit, but only a third of the photo is in memory as floats at any time.
-
-    Args:
-        agent: Who plans.
-        pixels: (H, W, 3) uint8 or uint16.
-    """
-    config, highest = TaskConfig(**agent.settings), np.float32(np.iinfo(pixels.dtype).max)
-    planes = [thumbnail(pixels[..., c] / highest, config.size, config.thumbnail) for c in range(3)]
-    return agent.plan(np.clip(np.stack(planes, axis=-1), 0, 1))
 
 
 def retouch(agent: Agent, jobs: Sequence[Job], journal: Journal) -> Iterator[Done]:
@@ -151,7 +135,7 @@ def _retouched(agent: Agent, job: Job, journal: Journal, key: str, file: ImageFi
     """Retouches a photo; what is returned writes it."""
     if file is None:
         return _failure(job, error)
-    plan = plan_photo(agent, file.pixels)
+    plan = agent.plan(file.pixels)
     result = file._replace(pixels=apply_plan(plan, file.pixels, reuse=True))
     text = None if job.plan is None else plan.to_json() + "\n"
 

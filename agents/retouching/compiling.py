@@ -11,12 +11,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 import exposure_env
-from agents.retouching.batch import decoded_bytes
+from agents.retouching.batch import decoded_bytes, find_photos, make_jobs, retouch
+from agents.retouching.journal import Journal
+from agents.saved_agent import load_agent
 from exposure_env import kernels
 from exposure_env.files import ImageFile, save_image
 
 LARGE = 100_000_000  # bytes of a decoded photo: 33 megapixels of 8 bits
-COMMAND = "import sys; from agents.cli import main; sys.exit(main())"
+COMMAND = "import sys; from agents.retouching.compiling import retouch_small; retouch_small(*sys.argv[1:])"
 
 
 def compile_ahead(photos: Sequence[Path], model: Path | None) -> None:
@@ -38,14 +40,30 @@ def compile_ahead(photos: Sequence[Path], model: Path | None) -> None:
     mark, sources = Path(folder) / f"retouch-{known[:16]}", Path(exposure_env.__file__).parent.rglob("*.py")
     if mark.exists() and mark.stat().st_mtime > max(source.stat().st_mtime for source in sources):
         return
-    with TemporaryDirectory() as place:
-        (Path(place) / "photos").mkdir()
-        tiles = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8).repeat(40, 0).repeat(40, 1)
-        for name, pixels in {"8.png": tiles, "16.png": tiles.astype(np.uint16) * 257}.items():
-            save_image(Path(place) / "photos" / name, ImageFile(pixels))
-        command = ["retouch", f"{place}/photos", "-o", f"{place}/out"] + (["--model", str(model)] if model else [])
-        found = os.pathsep.join(path or os.getcwd() for path in sys.path)  # where this process finds its packages
-        done = subprocess.run([sys.executable, "-P", "-c", COMMAND, *command], stdout=subprocess.DEVNULL, check=False,
-                              env=os.environ | {"PYTHONPATH": found})
+    found = os.pathsep.join(path or os.getcwd() for path in sys.path)  # where this process finds its packages
+    command = [sys.executable, "-P", "-c", COMMAND, *([str(model)] if model else [])]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False, env=os.environ | {"PYTHONPATH": found})
     if done.returncode == 0:
         mark.touch()
+
+
+def retouch_small(model: str | None = None) -> None:
+    """Retouches two small pictures, of 8 and of 16 bits, and forgets them.
+
+    Args:
+        model: Run folder or agent file; None for the shipped agent.
+
+    Raises:
+        ValueError: If one of them can't be retouched.
+    """
+    agent = load_agent(model)
+    tiles = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8).repeat(40, 0).repeat(40, 1)
+    with TemporaryDirectory() as place:
+        photos, out = Path(place) / "photos", Path(place) / "out"
+        photos.mkdir()
+        out.mkdir()
+        for name, pixels in {"8.png": tiles, "16.png": tiles.astype(np.uint16) * 257}.items():
+            save_image(photos / name, ImageFile(pixels))
+        for done in retouch(agent, make_jobs(find_photos([photos]), out), Journal(out, agent)):
+            if done.error is not None:
+                raise ValueError(done.error)

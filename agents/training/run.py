@@ -19,6 +19,7 @@ from agents.training.diagnostics import Diagnostics, storyboards
 from agents.training.health import Diverged, Health
 from agents.training.run_log import PROGRESS, run_logger
 from exposure_env.errors import NotFinite
+from exposure_env.files import remove_leftovers
 from exposure_env.photos import Photo
 
 NUM_STORYBOARDS = 40  # in a whole training, or as many as there are checkpoints
@@ -61,6 +62,7 @@ def train(config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
             checkpoint that was healthy.
     """
     folder, settings = Path(folder), asdict(config)
+    remove_leftovers(folder / name for name in (FILE_NAME, CHECKPOINT, PROGRESS, "config.json", "photos.json"))
     numbers = {"photos": len(photos), "experts": len(experts), "held_out": None if held_out is None else len(held_out)}
     if resume:
         check_same(settings, read_json(folder / "config.json"), folder / "config.json")

@@ -1,5 +1,5 @@
-"""The slow parts, compiled by numba: a twin for each definition that needs one, and the switch between the two."""
+"""The slow parts, compiled by numba: a twin for each definition that is decorated with `acceleration.accelerated`."""
 
-from exposure_env.kernels.switch import accelerated, available, compiled, disabled, enabled, load
+from exposure_env.acceleration import available, disabled, enabled, load
 
-__all__ = ["accelerated", "available", "compiled", "disabled", "enabled", "load"]
+__all__ = ["available", "disabled", "enabled", "load"]

@@ -8,9 +8,9 @@ loop runs over a whole plane, the frame included. A pyramid is its levels, one a
 
 import numpy as np
 
+from exposure_env.acceleration import compiled
 from exposure_env.fusion import TINY
 from exposure_env.image import ENCODED_KNEE
-from exposure_env.kernels.switch import compiled
 
 FUSED = {"contract"}  # x * y + z in one instruction
 FLOAT = np.float32  # a Python number in a sum would make it float64, of which half as many fit into a register

@@ -11,9 +11,9 @@ from typing import Any, get_args
 
 import numpy as np
 
+from exposure_env.acceleration import compiled
 from exposure_env.image import ENCODED_KNEE, Space
 from exposure_env.kernels.planes import write_floats, write_images, write_masks, write_words
-from exposure_env.kernels.switch import compiled
 from exposure_env.threads import ranges, spread
 
 _BLOCK = 128  # pixels: a block in which nothing changes is left out

@@ -5,6 +5,7 @@ Numba keeps compiled functions on disk until their own file changes: after a cha
 
 import numpy as np
 
+from exposure_env.acceleration import compiled
 from exposure_env.kernels.rows import (
     ONE,
     ZERO,
@@ -17,7 +18,6 @@ from exposure_env.kernels.rows import (
     mirrored,
     widen,
 )
-from exposure_env.kernels.switch import compiled
 
 
 @compiled

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from exposure_env.kernels.switch import compiled
+from exposure_env.acceleration import compiled
 
 
 def merged(labels: np.ndarray, image: np.ndarray, max_segments: int) -> np.ndarray:

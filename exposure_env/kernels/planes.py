@@ -6,7 +6,7 @@ lowest: twelve planes are three words, which processors write many pixels at a t
 
 import numpy as np
 
-from exposure_env.kernels.switch import compiled
+from exposure_env.acceleration import compiled
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 

@@ -8,7 +8,7 @@ Numba keeps compiled functions on disk until their own file changes: after a cha
 
 import numpy as np
 
-from exposure_env.kernels.switch import compiled
+from exposure_env.acceleration import compiled
 
 fused = compiled(fastmath={"contract"})  # a product and a sum may become one instruction
 TINY, LEAST = np.float32(1e-15), np.float32(1e-37)

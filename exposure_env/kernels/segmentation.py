@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
-from exposure_env.kernels.switch import compiled
+from exposure_env.acceleration import compiled
 
 DIGIT = 11  # bits sorted at a time: 2048 counters stay in the first-level cache
 FEW_EDGES = 1 << 18  # up to here the keys have two digits, above it three

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from exposure_env.kernels import enabled
+from exposure_env.acceleration import enabled
 from exposure_env.photos import content_box, thumbnail
 from exposure_env.retouch.full_size import TILE, blend_detail, checked_pixels, expose_locally
 from exposure_env.retouch.guided import GuidedPlanes

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from exposure_env.acceleration import accelerated
 from exposure_env.fusion import mertens_weights
 from exposure_env.image import Space, clip, expose
-from exposure_env.kernels import accelerated
 from exposure_env.resizing import as_floats, resized, strips
 from exposure_env.retouch.bands import add_bands, collapsed, gaussians
 from exposure_env.retouch.guided import GuidedPlanes

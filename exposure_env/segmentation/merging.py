@@ -4,8 +4,8 @@ from typing import Literal
 
 import numpy as np
 
+from exposure_env.acceleration import accelerated
 from exposure_env.image import luminance
-from exposure_env.kernels import accelerated
 from exposure_env.segmentation.checks import checked_count, checked_image, checked_labels
 
 Order = Literal["area", "luminance", "label", "random"]

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import skimage
 
+from exposure_env.acceleration import accelerated
 from exposure_env.image import luminance
-from exposure_env.kernels import accelerated
 from exposure_env.segmentation.checks import checked_count, checked_image
 from exposure_env.segmentation.merging import numbered
 

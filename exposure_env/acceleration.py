@@ -1,7 +1,7 @@
 """The switch between definitions and their compiled twins, and how the twins are compiled.
 
 A definition is plain array code. The slow ones are decorated with `accelerated`, which names a second implementation in
-this folder, compiled by numba, and calls that one wherever it can. EXPOSURE_KERNELS=0 in the environment, or
+`kernels`, compiled by numba, and calls that one wherever it can. EXPOSURE_KERNELS=0 in the environment, or
 `disabled()` in the program, brings the definitions back. Numba compiles a function at its first call and keeps the
 result on disk.
 """
