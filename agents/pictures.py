@@ -5,10 +5,8 @@ import os
 import numpy as np
 
 from agents.saved_agent import Agent
-from exposure_env.episode import advance, start
-from exposure_env.files import ImageFile, save_image
+from exposure_env import episode, files, render
 from exposure_env.photos import Photo
-from exposure_env.render import storyboard, storyboard_panel
 
 
 def episode_picture(agent: Agent, photo: Photo, panel: int = 192) -> np.ndarray:
@@ -20,15 +18,15 @@ def episode_picture(agent: Agent, photo: Photo, panel: int = 192) -> np.ndarray:
         panel: Side of each of a panel's pictures [px].
     """
     task, plan = agent.task([photo]), agent.plan(photo.image)
-    state = start(task.thumbnail(photo.image)[None], plan.labels[None], task.config.max_segments)
+    state = episode.start(task.thumbnail(photo.image)[None], plan.labels[None], task.config.max_segments)
     panels = []
     for ev in plan.evs.astype(np.float32):
-        state = advance(state, ev[None])
-        panels.append(storyboard_panel(state, task.fused(state)[0], float(ev), None, panel=panel,
+        state = episode.advance(state, ev[None])
+        panels.append(render.storyboard_panel(state, task.fused(state)[0], float(ev), None, panel=panel,
                                        space=task.config.space))
-    return storyboard(panels)
+    return render.storyboard(panels)
 
 
 def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
     """Writes (rows, columns, 3) uint8 as a PNG, JPEG or TIFF file."""
-    save_image(path, ImageFile(picture, None, None, None))
+    files.save_image(path, files.ImageFile(picture, None, None, None))

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from exposure_env.episode import LAYOUT, EpisodeState, observe
+from exposure_env import episode
 from exposure_env.observations import ObsType, decode
 from exposure_env.task import ExposureTask
 
 
-def planes(task: ExposureTask, obs_type: ObsType, states: EpisodeState, local: Tensor | None = None) -> Tensor:
+def planes(task: ExposureTask, obs_type: ObsType, states: episode.EpisodeState, local: Tensor | None = None) -> Tensor:
     """(N, C, H, W) planes as the actor sees them while it plays; gradients flow to the exposures so far.
 
     Args:
@@ -19,24 +19,24 @@ def planes(task: ExposureTask, obs_type: ObsType, states: EpisodeState, local: T
         states: N episodes, tensors.
         local: (N, H, W, 3) their local images, where they are known already.
     """
-    seen = observe(states, task.local(states) if local is None else local, task.config.planes)
+    seen = episode.observe(states, task.local(states) if local is None else local, task.config.planes)
     if obs_type != "float32":  # bytes, but for the progress of "dict"; the gradient passes as if they were not
         rounded = (seen.detach() * 255).round() / 255
         if obs_type == "dict":
-            rounded[..., LAYOUT["progress"]] = seen[..., LAYOUT["progress"]]
+            rounded[..., episode.LAYOUT["progress"]] = seen[..., episode.LAYOUT["progress"]]
         seen = seen + (rounded - seen).detach() if seen.requires_grad else rounded
     return seen.permute(0, 3, 1, 2)
 
 
-def visited_planes(task: ExposureTask, obs_type: ObsType, finished: EpisodeState, episode: Tensor,
-                   states: EpisodeState) -> Tensor:
+def visited_planes(task: ExposureTask, obs_type: ObsType, finished: episode.EpisodeState, rows: Tensor,
+                   states: episode.EpisodeState) -> Tensor:
     """(M, C, H, W) planes of the states that `episode.visited` tells, without gradient.
 
     A local image differs from the finished one only in the segments still to come, so each photo is exposed once.
     """
     with torch.no_grad():
         done = (states.labels < states.step[:, None, None])[..., None]
-        local = torch.where(done, task.local(finished)[episode], states.photos)
+        local = torch.where(done, task.local(finished)[rows], states.photos)
         return planes(task, obs_type, states, local)
 
 

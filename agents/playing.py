@@ -6,8 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from gymnasium import spaces
 
-from exposure_env.episode import EpisodeState, is_done, observe
-from exposure_env.observations import ObsType, checked_action, encode
+from exposure_env import episode, observations
 from exposure_env.photos import Photo
 from exposure_env.task import ExposureTask, Scene
 
@@ -25,19 +24,20 @@ class Policy(Protocol):
         ...
 
 
-def play(policy: Policy, task: ExposureTask, state: EpisodeState, obs_type: ObsType | None = None) -> EpisodeState:
+def play(policy: Policy, task: ExposureTask, state: episode.EpisodeState,
+         obs_type: observations.ObsType | None = None) -> episode.EpisodeState:
     """The N episodes, played to their ends by the policy; arguments as for `evaluate`."""
     obs_type = obs_type or _obs_type(getattr(policy, "observation_space", None))
     hidden, episode_start = None, np.ones(len(state.step), bool)
-    while not is_done(state).all():
-        observation = encode(observe(state, task.local(state), task.config.planes), obs_type)
+    while not episode.is_done(state).all():
+        observation = observations.encode(episode.observe(state, task.local(state), task.config.planes), obs_type)
         actions, hidden = policy.predict(observation, state=hidden, episode_start=episode_start, deterministic=True)
-        state = task.advance(state, task.exposure(checked_action(actions, (len(state.step), 1))[:, 0]))
+        state = task.advance(state, task.exposure(observations.checked_action(actions, (len(state.step), 1))[:, 0]))
         episode_start = np.zeros_like(episode_start)
     return state
 
 
-def _obs_type(space: spaces.Space | None) -> ObsType:
+def _obs_type(space: spaces.Space | None) -> observations.ObsType:
     if isinstance(space, spaces.Dict):
         return "dict"
     return "float32" if space is not None and space.dtype == np.float32 else "uint8"

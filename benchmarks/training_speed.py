@@ -1,26 +1,26 @@
-"""How fast does DeepExposure train? Transitions per second, next to a literal loop and to TD3.
+"""Measure how fast DeepExposure trains: transitions per second, beside a literal loop and TD3.
 
-python examples/benchmark_training.py (ten minutes)
+python benchmarks/training_speed.py (ten minutes)
 
-python examples/benchmark_training.py --rounds 9 --json FILE (all numbers, for the record)
+python benchmarks/training_speed.py --rounds 9 --json FILE (write all rates to FILE)
 
-python examples/benchmark_training.py --device cuda (networks on a GPU, and all episodes but TD3's)
+python benchmarks/training_speed.py --device cuda (put the networks on a GPU, and all episodes but TD3's)
 
-python examples/benchmark_training.py --quick (half a minute, one round of the small networks)
+python benchmarks/training_speed.py --quick (half a minute, one round of the small networks)
 
-All play the same task on the same photos through networks of one size. A sample is a transition: one exposure of one
-segment of one photo, played, and learned from once. Times hold everything: playing, rendering, scoring, updating.
+All learn the same task from the same photos with networks of one size. A sample is a transition: one exposure of one
+segment of one photo, played, and learned from once. Times include everything: playing, rendering, scoring, updating.
 
-- II and I: DeepExposure; 64 photos are played at once, and an update takes about 64 episodes. This I is the paper's,
-  TD(0) and one step of the critic, as the literal one; "I, shaped" is the recommended one, which does more.
+- II and I: DeepExposure; 64 photos are played at once, and an update takes about 64 episodes. I is the paper's, with
+  TD(0) and one step of the critic, like the literal one; "I, shaped" is the recommended one, which does more.
 - literal II and literal I: the paper's algorithm as one would first write it. Eight mini-batches of eight episodes; in
   each, step by step: actor forward, next state, its image scored (I: its value), backward. One update after the eight.
 - TD3: Stable-Baselines3's, with replay and rewards scored anew; one gradient step on 64 transitions after each step of
   64 environments, so that each transition is learned from once on average; policy_delay=1, so also by the actor.
   "TD3, delayed" leaves policy_delay at Stable-Baselines3's default of 2: half as many gradients of the actor.
 
-With the discriminator's training, each takes the same number of discriminator steps per 64 episodes. The contenders
-take turns, round by round, and ratios are those of the same round: the machine may be busy with other things too.
+Where the discriminator is trained too, each takes the same number of discriminator steps per 64 episodes. The
+contenders take turns, round by round, and ratios are taken within a round, because other processes may slow some.
 """
 
 import json
@@ -46,24 +46,24 @@ from exposure_env.photos import Photo
 from exposure_env.task import ExposureTask
 
 NETWORKS = {"Exposure's": {"width": 32, "halvings": 0}, "small": {"width": 16, "halvings": 1}}
-OURS = {  # and what each changes in the configuration
+OURS = {  # what each changes in the configuration
     "II": {"value": "discriminator"},
     "I": {"value": "critic", "shaping": False, "critic_steps": 1, "td_lambda": 0.0},
     "I, shaped": {"value": "critic"},
 }
 RIVALS = {"II": ("literal II", "TD3", "TD3, delayed"), "I": ("literal I", "TD3", "TD3, delayed")}
 Rates = dict[str, dict[str, list[float]]]
-Update = Callable[[], int]  # plays and learns once; the number of transitions
+Update = Callable[[], int]  # plays and learns once; returns the number of transitions
 
 
 @dataclass(frozen=True)
 class BenchmarkTraining:
     """How long to measure."""
 
-    rounds: int = 5  # updates of each contender that are timed, after one that isn't
+    rounds: int = 5  # timed updates of each contender, after one to warm up
     threads: int = 1  # of PyTorch
-    device: str = "cpu"  # where networks live, and episodes but for TD3's are played; "cuda" for a GPU
-    json: Path | None = None  # where to write all times
+    device: str = "cpu"  # of the networks, and of all episodes but TD3's; "cuda" for a GPU
+    json: Path | None = None  # file for all rates
     quick: bool = False
 
 
@@ -83,7 +83,7 @@ class Literal:
                                                  (self.critic, config.critic_learning_rate)) if network]
 
     def update(self) -> int:
-        """Eight mini-batches, then a step of each optimizer; the number of transitions."""
+        """Play eight mini-batches, then step each optimizer; returns the number of transitions."""
         transitions, made = 0, []
         for _ in range(self.config.n_batches):
             scenes = [self.task.draw(self.rng) for _ in range(self.config.batch_size)]
@@ -108,7 +108,7 @@ class Literal:
         return transitions
 
     def step(self, state: EpisodeState, noise: torch.Tensor) -> EpisodeState:
-        """One exposure for each photo; gradients are left in the weights."""
+        """Choose one exposure for each photo, and add its gradients to the weights'; returns the state after it."""
         seen = self.planes(state)
         evs = self.task.exposure(self.actor(seen)[:, 0] + noise)
         after, last = self.task.advance(state, evs), state.step == state.num_segments - 1
@@ -131,7 +131,7 @@ class Literal:
         return observe(state, self.task.local(state), self.task.config.planes).permute(0, 3, 1, 2)
 
     def train_discriminator(self, made: np.ndarray) -> None:
-        """As many steps on as many images as in the adversarial game."""
+        """Take as many steps on as many images as the adversarial game does."""
         for _ in range(self.game.n_critic):
             own = made[self.rng.integers(len(made), size=self.game.batch_size - self.game.num_misexposed)]
             fakes = np.concatenate([own, self.game.experts.misexposed(self.game.num_misexposed)])
@@ -139,13 +139,13 @@ class Literal:
 
 
 def contenders(config: TrainConfig, protocol: Split, adversarial: bool) -> dict[str, Update]:
-    """All contenders, each with networks, photos and environments of its own."""
+    """All contenders by name, each with its own networks, photos and environments."""
     inputs = [Photo(photo.name, photo.image) for photo in protocol.inputs]
     made: dict[str, Update] = {}
     for name, changes in OURS.items():
         settings = replace(config, **changes)
         model, game = build(settings, inputs, protocol.experts)
-        model.exposure_env.task.prepare()  # happens once in a training, however long
+        model.exposure_env.task.prepare()  # once per training, so it is not timed
         made[name] = learning(model, game if adversarial else None)
         if name in RIVALS:
             model, game = build(settings, inputs, protocol.experts)
@@ -165,7 +165,7 @@ def contenders(config: TrainConfig, protocol: Split, adversarial: bool) -> dict[
 
 
 def learning(model, game: AdversarialCallback | None) -> Update:
-    """One rollout and its update, of an algorithm of Stable-Baselines3's kind."""
+    """One rollout and its update, of any algorithm with Stable-Baselines3's interface."""
     model.set_logger(configure(None, []))
 
     def update() -> int:
@@ -177,7 +177,7 @@ def learning(model, game: AdversarialCallback | None) -> Update:
 
 
 def measure(config: TrainConfig, protocol: Split, adversarial: bool, rounds: int) -> Rates:
-    """Transitions per second, round by round: {contender: {"cpu": [...], "wall": [...]}}."""
+    """Transitions per second in each round: {contender: {"cpu": [...], "wall": [...]}}."""
     updates = contenders(config, protocol, adversarial)
     rates: Rates = {name: {"cpu": [], "wall": []} for name in updates}
     for i in range(rounds + 1):
@@ -194,6 +194,7 @@ def measure(config: TrainConfig, protocol: Split, adversarial: bool, rounds: int
 
 
 def spread(values: list[float], digits: int) -> str:
+    """Median and range, as text."""
     return f"{np.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
@@ -212,7 +213,7 @@ def lines(rates: Rates) -> list[str]:
 
 
 def machine(threads: int, device: str = "cpu") -> str:
-    """What kind of machine this is; nothing that names it."""
+    """The kind of machine, without its name."""
     model, known = platform.machine(), Path("/proc/cpuinfo")
     if known.exists():
         names = [line.split(":")[1].strip() for line in known.read_text().splitlines() if line.startswith("model name")]

@@ -1,6 +1,6 @@
-"""Train DeepExposure II against a learning discriminator; see in numbers and pictures what it does to photographs.
+"""Train DeepExposure II against a learning discriminator, and show in numbers and pictures what it does to photographs.
 
-After the installation that the README tells:
+Install the package first, as in the README; then one of:
 
 python examples/quickstart.py (sample photos, a few minutes on a laptop)
 
@@ -15,11 +15,10 @@ from pathlib import Path
 
 import tyro
 
-from agents.evaluation.comparing import compare, contestants, format_table
+from agents import load_agent, train
+from agents.evaluation import compare, contestants, format_table
 from agents.pictures import episode_picture, write_picture
-from agents.saved_agent import load_agent
 from agents.training.configuration import PRESETS
-from agents.training.run import train
 from exposure_env import FolderPhotos, apply_plan, misexposed, sample_photos, sample_scenes
 from exposure_env.render import comparison
 
@@ -36,7 +35,6 @@ class Quickstart:
 
 
 def main(options: Quickstart) -> None:
-    """Trains, compares, draws."""
     if options.photos is None and options.experts is None:
         inputs, experts = sample_photos("inputs", 512), sample_photos("experts", 512)
         tests = {"test crops": sample_photos("test"), "left-out scene": sample_photos("left_out")}
@@ -45,9 +43,8 @@ def main(options: Quickstart) -> None:
         raise SystemExit("give both --photos and --experts, or neither")
     else:
         inputs, good = FolderPhotos(options.photos), list(FolderPhotos(options.experts))
-        held_out = good[::5]
         experts = [photo for i, photo in enumerate(good) if i % 5] or good
-        tests = {"held-out experts' photos, misexposed": misexposed(held_out, seed=1)}
+        tests = {"held-out experts' photos, misexposed": misexposed(good[::5], seed=1)}
         fitting, whole = misexposed(experts, seed=2), inputs[:5]
 
     config = replace(PRESETS["quick"], seed=options.seed)
@@ -67,9 +64,8 @@ def main(options: Quickstart) -> None:
         print(format_table(compare(policies, agent.task(photos))))
 
     for photo in whole:
-        plan = agent.plan(photo.image)
         before = (photo.image * 255).round().astype("uint8")
-        images = {"before": before, "after": apply_plan(plan, before)}
+        images = {"before": before, "after": apply_plan(agent.plan(photo.image), before)}
         images |= {} if photo.target is None else {"target": photo.target}
         write_picture(run.folder / f"retouched_{photo.name}.png", comparison(list(images.values()), list(images)))
         write_picture(run.folder / f"storyboard_{photo.name}.png", episode_picture(agent, photo))

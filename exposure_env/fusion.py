@@ -1,7 +1,6 @@
 """Renderings of a retouching plan: one photo, its segments and their EVs become one image.
 
-Every rendering is batched, differentiable and written once for NumPy and Torch. This file is the definition.
-
+Every rendering is batched, differentiable and written once for NumPy and Torch.
 `local` is the paper's S^l, `mertens` its exposure blending (section 3, eq. 16), `mask_pyramid` blends the globally
 exposed images where their segments lie, without the seams of `local`, and `mertens_masked` weighs both ways.
 """
@@ -65,9 +64,8 @@ def option_defaults(fusion: str) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "space"}
 
 
-def mertens_weights(
-    images: Array, *, contrast: float = 1.0, saturation: float = 1.0, exposedness: float = 1.0
-) -> Array:
+def mertens_weights(images: Array, *, contrast: float = 1.0, saturation: float = 1.0,
+                    exposedness: float = 1.0) -> Array:
     """Quality of every pixel of every image, not normalised (Mertens, Kautz and Van Reeth 2007).
 
     Contrast is the absolute Laplacian of the grey image, saturation the standard deviation over R, G and B, exposedness
@@ -119,7 +117,7 @@ def segment_masks(labels: Array, num_segments: int, like: Array, feather: int = 
         feather: Passes of the blur [1 2 1]/4.
 
     Returns:
-        (N, K, H, W) floats in [0, 1] that add up to 1 over K.
+        (N, K, H, W) floats in [0, 1]; they add up to 1 over K.
     """
     xp = array_namespace(like)
     index = xp.arange(num_segments, dtype=labels.dtype, device=device(labels))
@@ -175,8 +173,8 @@ def mask_pyramid(photos: Array, labels: Array, evs: Array, count: Array | None =
     Returns:
         (N, H, W, 3) floats.
     """
-    layers = masked_layers(photos, labels, evs, space=space, feather=feather, clip_input=clip_input)
-    return _blended(layers, levels, clip_output)
+    return _blended(masked_layers(photos, labels, evs, space=space, feather=feather, clip_input=clip_input), levels,
+                    clip_output)
 
 
 def mertens_layers(photos: Array, labels: Array, evs: Array, count: Array | None = None, *, space: Space = "linear",
@@ -187,8 +185,7 @@ def mertens_layers(photos: Array, labels: Array, evs: Array, count: Array | None
     evs, present = _with_input(evs, count, include_input)
     images = _exposed(photos, evs, space, clip_input)
     quality = mertens_weights(images, contrast=contrast, saturation=saturation, exposedness=exposedness)
-    weights = (quality + epsilon) * present[:, :, None, None]
-    return Layers(evs, images, _normalised(weights))
+    return Layers(evs, images, _normalised((quality + epsilon) * present[:, :, None, None]))
 
 
 @rendering(mertens_layers)
@@ -220,9 +217,9 @@ def mertens(photos: Array, labels: Array, evs: Array, count: Array | None = None
     Returns:
         (N, H, W, 3) floats.
     """
-    layers = mertens_layers(
-        photos, labels, evs, count, space=space, contrast=contrast, saturation=saturation, exposedness=exposedness,
-        include_input=include_input, epsilon=epsilon, clip_input=clip_input)  # fmt: skip
+    layers = mertens_layers(photos, labels, evs, count, space=space, contrast=contrast, saturation=saturation,
+                            exposedness=exposedness, include_input=include_input, epsilon=epsilon,
+                            clip_input=clip_input)
     return _blended(layers, levels, clip_output)
 
 

@@ -13,12 +13,12 @@ from agents.training.configuration import PRESETS, build
 from exposure_env.episode import EpisodeState
 from exposure_env.photos import Photo
 
-FILE = Path(__file__).parents[1] / "examples" / "benchmark_training.py"
+FILE = Path(__file__).parents[1] / "benchmarks" / "training_speed.py"
 
 
 @pytest.fixture(scope="module")
 def benchmark():
-    spec = importlib.util.spec_from_file_location("benchmark_training", FILE)
+    spec = importlib.util.spec_from_file_location("training_speed", FILE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -71,7 +71,7 @@ def test_every_contender_plays_and_learns(benchmark, sample_photos, one_thread):
     photos = [Photo(f"{i}", image, image) for i, image in enumerate(sample_photos[:8])]
     config = replace(PRESETS["quick"], device="cpu", width=4, max_segments=3, num_envs=4, n_batches=1, batch_size=4,
                      warm_up=0, n_critic=1, discriminator_batch_size=4)
-    rates = benchmark.measure(config, benchmark.Protocol(photos, photos, photos), True, 1)
+    rates = benchmark.measure(config, benchmark.Split(photos, photos, photos), True, 1)
     assert set(rates) == {*benchmark.OURS, *(rival for rivals in benchmark.RIVALS.values() for rival in rivals)}
     assert all(len(values) == 1 and values[0] > 0 for rate in rates.values() for values in rate.values())
     model, game = build(config, photos, photos)

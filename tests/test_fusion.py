@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from exposure_env.acceleration import disabled
 from exposure_env.fusion import FUSIONS, mertens, mertens_weights, resolve_fusion, segment_masks
 from exposure_env.image import clip, composite, expose
-from exposure_env.kernels import disabled
 from exposure_env.pyramid import blend
 
 # Every rendering, and those with the input's part in it the other way round.

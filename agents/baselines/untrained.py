@@ -12,7 +12,7 @@ import torch
 
 from agents.playing import Photos, paired_scenes
 from agents.vec_env import ExposureVecEnv
-from exposure_env.episode import LAYOUT, EpisodeState, select, start
+from exposure_env import episode
 from exposure_env.image import Space, luminance, srgb_to_linear
 from exposure_env.observations import decode
 from exposure_env.photos import Photo
@@ -34,7 +34,7 @@ def photos_in(observation: Observation) -> np.ndarray:
     Raises:
         ValueError: If it isn't an observation of one of this project's environments.
     """
-    return decode(observation)[..., LAYOUT["photo"]]
+    return decode(observation)[..., episode.LAYOUT["photo"]]
 
 
 class PhotoPolicy:
@@ -152,9 +152,9 @@ class FixedBracket:
     def __init__(self, max_ev: float = 3.0, evs: Sequence[float] = (0, -1, 1, -2, 2)):
         self.bracket, self.max_ev = np.array(evs, np.float32), max_ev
 
-    def plan(self, state: EpisodeState) -> EpisodeState:
+    def plan(self, state: episode.EpisodeState) -> episode.EpisodeState:
         """The finished bracket of N photos, whatever their segments: as if all pixels belonged to the first."""
-        whole = start(state.photos, np.zeros_like(state.labels), len(self.bracket), state.targets)
+        whole = episode.start(state.photos, np.zeros_like(state.labels), len(self.bracket), state.targets)
         count = np.full_like(state.step, len(self.bracket))
         return whole._replace(evs=whole.evs + self.bracket, step=count, num_segments=count)
 
@@ -190,7 +190,7 @@ class Oracle:
         self._env: ExposureVecEnv | None = None
         self._evs: np.ndarray | None = None  # (N, K) plans of the episodes that the environment is playing
 
-    def plan(self, state: EpisodeState) -> EpisodeState:
+    def plan(self, state: episode.EpisodeState) -> episode.EpisodeState:
         """The finished episodes of N photos under their best plans; exposures already given are not kept.
 
         Raises:
@@ -203,7 +203,7 @@ class Oracle:
             evs[chosen, : batch.evs.shape[1]] = self._optimised(batch)
         return _finished(state, evs)
 
-    def _optimised(self, state: EpisodeState) -> np.ndarray:
+    def _optimised(self, state: episode.EpisodeState) -> np.ndarray:
         max_ev, num = self.task.config.max_ev, len(state.step)
         constant = _maximise(lambda evs: _constant_psnr(self.task, state, evs), num, max_ev)
         state = _finished(state, np.repeat(constant[:, None], state.evs.shape[1], axis=1))
@@ -239,26 +239,26 @@ class Oracle:
         if self._evs is None:
             self._evs = self.plan(episodes).evs
         elif (fresh := episodes.step == 0).any():
-            self._evs[fresh] = self.plan(select(episodes, fresh)).evs
+            self._evs[fresh] = self.plan(episode.select(episodes, fresh)).evs
         evs = np.take_along_axis(self._evs, episodes.step[:, None], axis=1)
         return (evs / self.task.config.max_ev).astype(np.float32), state
 
 
-def _by_length(state: EpisodeState, batch_size: int) -> Iterator[tuple[np.ndarray, EpisodeState]]:
+def _by_length(state: episode.EpisodeState, batch_size: int) -> Iterator[tuple[np.ndarray, episode.EpisodeState]]:
     """Batches of episodes and their positions, of like length: a batch is as costly as its longest episode."""
     order = np.argsort(state.num_segments, kind="stable")
     for i in range(0, len(order), batch_size):
-        batch = select(state, order[i : i + batch_size])
+        batch = episode.select(state, order[i : i + batch_size])
         yield order[i : i + batch_size], batch._replace(evs=batch.evs[:, : batch.num_segments.max()])
 
 
-def _finished(state: EpisodeState, evs: np.ndarray) -> EpisodeState:
+def _finished(state: episode.EpisodeState, evs: np.ndarray) -> episode.EpisodeState:
     """The N episodes, over, with exposures (N, K) in stops; those of segments that aren't there become 0."""
     there = np.arange(evs.shape[1]) < state.num_segments[:, None]
     return state._replace(evs=np.where(there, evs, 0).astype(np.float32), step=state.num_segments.copy())
 
 
-def _constant_psnr(task: ExposureTask, state: EpisodeState, evs: np.ndarray) -> np.ndarray:
+def _constant_psnr(task: ExposureTask, state: episode.EpisodeState, evs: np.ndarray) -> np.ndarray:
     """PSNR (N,) of N photos against their targets, each under one exposure (N,) [stops] for all its segments."""
     plan = _finished(state, np.repeat(evs[:, None], state.evs.shape[1], axis=1))
     return psnr(task.fused(plan), targets=state.targets)

@@ -27,7 +27,7 @@ from agents.deep_exposure.targets import critic_targets, critic_values
 from agents.exploration import exploration
 from agents.policy import ExposurePolicy
 from agents.vec_env import ExposureVecEnv, adapted
-from exposure_env.episode import EpisodeState, select
+from exposure_env import episode
 from exposure_env.errors import NotFinite
 from exposure_env.observations import ObsType
 from exposure_env.rewards import is_differentiable
@@ -161,7 +161,7 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
         callback.on_training_end()
         return self
 
-    def train(self, finished: EpisodeState) -> None:
+    def train(self, finished: episode.EpisodeState) -> None:
         """One step of the actor (eq. 8 and 10), before it the critic's, where there is one (eq. 9 and 11).
 
         Args:
@@ -179,7 +179,7 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
         self.policy.optimizer.zero_grad()
         weights, total, actions = list(self.policy.actor.parameters()), 0.0, []
         for episodes in torch.randperm(len(state.step)).split(self.method.batch_size):
-            loss, taken = GRADIENTS[self.method.value](self, select(state, episodes.to(self.device)))
+            loss, taken = GRADIENTS[self.method.value](self, episode.select(state, episodes.to(self.device)))
             loss.backward(inputs=weights)  # averaged below, so that max_slope meets the slope of a single step
             total += loss.item() / transitions
             actions.append(taken)
@@ -199,7 +199,7 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
         self.logger.record("train/ev_std", evs.std().item())
         self.logger.record("train/saturated", (actions.abs() > 0.99).float().mean().item())
 
-    def train_critic(self, finished: EpisodeState) -> None:
+    def train_critic(self, finished: episode.EpisodeState) -> None:
         """`critic_steps` steps of the critic towards its TD(lambda) targets, each on its share of the episodes."""
         for group in self.policy.critic_optimizer.param_groups:
             group["lr"] = self.critic_schedule(self._current_progress_remaining)
@@ -209,7 +209,7 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
             self.policy.critic_optimizer.zero_grad()
             transitions = int(finished.num_segments[share].sum())
             for episodes in share.split(self.method.batch_size):
-                batch = select(finished, episodes.to(self.device))
+                batch = episode.select(finished, episodes.to(self.device))
                 values = critic_values(self, batch)
                 targets = critic_targets(self, batch, values)
                 loss = (targets - values).square().sum()

@@ -8,7 +8,7 @@ from stable_baselines3.common.noise import VectorizedActionNoise
 from torch import Tensor
 
 from agents.deep_exposure.device_env import DeviceVecEnv, playable
-from exposure_env.episode import EpisodeState, concatenate
+from exposure_env import episode
 from exposure_env.task import Outcome
 
 ROLLOUTS = ("auto", "host", "device")
@@ -32,7 +32,7 @@ class Collecting:
             self._device_env = DeviceVecEnv(env, self.device)
         return self._device_env
 
-    def collect_episodes(self, callback: Any) -> EpisodeState | None:
+    def collect_episodes(self, callback: Any) -> episode.EpisodeState | None:
         """Plays until `n_batches * batch_size` episodes have ended; their states, or None if a callback said stop.
 
         Args:
@@ -49,7 +49,7 @@ class Collecting:
         finally:
             env.leave()
 
-    def _collect_on_host(self, callback: Any) -> EpisodeState | None:
+    def _collect_on_host(self, callback: Any) -> episode.EpisodeState | None:
         outcomes: list[Outcome] = []
         callback.on_rollout_start()
         while sum(len(outcome.score) for outcome in outcomes) < self.method.n_batches * self.method.batch_size:
@@ -68,9 +68,9 @@ class Collecting:
                     self._noise.reset(np.flatnonzero(dones))
             self._last_obs, self._last_episode_starts = observations, dones
         callback.on_rollout_end()
-        return concatenate([outcome.state for outcome in outcomes])
+        return episode.concatenate([outcome.state for outcome in outcomes])
 
-    def _collect_on_device(self, env: DeviceVecEnv, callback: Any) -> EpisodeState | None:
+    def _collect_on_device(self, env: DeviceVecEnv, callback: Any) -> episode.EpisodeState | None:
         """Whole batches of up to `num_envs` episodes, exactly as many as wanted.
 
         Callbacks are told of every step, and in a batch's last one that all its episodes have ended. Timesteps are the
@@ -99,7 +99,7 @@ class Collecting:
             env.leave()
             self._last_obs, self._last_episode_starts = self.env.reset(), np.ones(self.n_envs, bool)
         callback.on_rollout_end()
-        return concatenate([outcome.state for outcome in outcomes])
+        return episode.concatenate([outcome.state for outcome in outcomes])
 
     def _play(self, env: DeviceVecEnv, noise: Tensor | None) -> Tensor:
         """One step of all episodes; the actions (N, 1). The device is not waited for."""

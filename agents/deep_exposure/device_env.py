@@ -14,7 +14,7 @@ from torch import Tensor
 
 from agents.planes import planes
 from agents.vec_env import ExposureVecEnv
-from exposure_env.episode import EpisodeState, select, shaping, untouched, visited
+from exposure_env import episode
 from exposure_env.rewards import is_differentiable
 from exposure_env.scenes import Scene
 from exposure_env.task import ExposureTask, Outcome
@@ -77,7 +77,7 @@ class DeviceVecEnv:
         self.bank = SceneBank(len(exposure_env.task.photos), self.device)
 
     @property
-    def state(self) -> EpisodeState:
+    def state(self) -> episode.EpisodeState:
         """The episodes as they are now, tensors; no memory is shared with the environment's own."""
         return self.exposure_env.state
 
@@ -93,7 +93,7 @@ class DeviceVecEnv:
         envs, task = self.exposure_env.envs, self.exposure_env.task
         if envs.state is None:
             raise ValueError("begin() without episodes: reset the environment first")
-        host = select(envs.state, slice(num))
+        host = episode.select(envs.state, slice(num))
         scenes = envs.scenes[:num]
         kept = task.config.transform is None and task.config.order != "random"
         if kept and all(scene.index >= 0 for scene in scenes):
@@ -102,7 +102,7 @@ class DeviceVecEnv:
             photos, labels, targets = (self._copy(array) for array in (host.photos, host.labels, host.targets))
         rest = (self._copy(array) for array in (host.evs, host.step, host.num_segments))
         envs.finished = None
-        self.exposure_env.elsewhere = EpisodeState(photos, targets, labels, *rest)
+        self.exposure_env.elsewhere = episode.EpisodeState(photos, targets, labels, *rest)
         return host.num_segments - host.step
 
     def observe(self) -> Tensor:
@@ -124,7 +124,7 @@ class DeviceVecEnv:
             score = task.score(state, fused=image)
             input_score = torch.zeros_like(score)
             if task.config.relative:
-                input_score = task.score(untouched(state), fused=state.photos)
+                input_score = task.score(episode.untouched(state), fused=state.photos)
         self.exposure_env.envs.finished = Outcome(state, image, score, input_score)
         return self.exposure_env.envs.finished
 
@@ -134,11 +134,12 @@ class DeviceVecEnv:
         if task.potential is None:
             return total
         with torch.no_grad():
-            episode, states = visited(finished.state)
+            rows, states = episode.visited(finished.state)
             before = task.score(states, task.potential)
             last = states.step == states.num_segments - 1
-            given = shaping(before, before.roll(-1), last, task.config.gamma)  # the states of an episode lie in a row
-            return total.index_add(0, episode, given.to(total.dtype))
+            after = before.roll(-1)  # the states of an episode lie in a row
+            given = episode.shaping(before, after, last, task.config.gamma)
+            return total.index_add(0, rows, given.to(total.dtype))
 
     def leave(self) -> None:
         """Gives the environment back: its episodes are its own again, as they were when they were taken over."""

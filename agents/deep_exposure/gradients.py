@@ -6,18 +6,18 @@ project's own: the transition is known and so is the blend.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from agents.deep_exposure.method import FACTORS, Learner
 from agents.planes import planes, visited_planes
-from exposure_env.episode import EpisodeState, is_done, select, untouched, visited
+from exposure_env import episode, increments
 from exposure_env.image import clip, expose
-from exposure_env.increments import increment, is_additive, pictures_before
 
 
-def exposures(model: Learner, states: EpisodeState, actions: Tensor) -> tuple[Tensor, Tensor]:
+def exposures(model: Learner, states: episode.EpisodeState, actions: Tensor) -> tuple[Tensor, Tensor]:
     """Exposures [stops] of actions (M,) in M states, and the penalties on them, summed."""
     task = model.task
     evs = task.exposure(actions)
@@ -32,91 +32,101 @@ def exposures(model: Learner, states: EpisodeState, actions: Tensor) -> tuple[Te
     return evs, penalty
 
 
-def next_scores(model: Learner, finished: EpisodeState, episode: Tensor, states: EpisodeState,
+class Tried(NamedTuple):
+    """What the actor would do now in all M states that N finished episodes went through."""
+
+    rows: Tensor  # (M,) the episode of each state
+    states: episode.EpisodeState
+    seen: Tensor  # (M, C, H, W) planes
+    actions: Tensor  # (M,)
+    evs: Tensor  # (M,) [stops]
+    penalty: Tensor  # of all of them
+
+
+def try_out(model: Learner, finished: episode.EpisodeState) -> Tried:
+    """The actor's present actions in every state of N finished episodes; gradients flow to its weights."""
+    rows, states = episode.visited(finished)
+    seen = visited_planes(model.task, model.obs_type, finished, rows, states)
+    actions = model.policy.actor(seen)[:, 0]
+    return Tried(rows, states, seen, actions, *exposures(model, states, actions))
+
+
+def next_scores(model: Learner, finished: episode.EpisodeState, rows: Tensor, states: episode.EpisodeState,
                 evs: Tensor) -> Tensor:
     """(M,) scores of the images after the step; gradients flow to the exposures `evs` (M,) of that step alone.
 
     Args:
         model: The algorithm.
         finished: N finished episodes.
-        episode: (M,) the episode of each state.
+        rows: (M,) the episode of each state.
         states: M of the states that `episode.visited` tells.
         evs: (M,) exposures to try in them [stops].
     """
     task = model.task
     after, fused, config = task.advance(states, evs), None, task.config
-    if is_additive(config.fusion) and config.reward_image != "local":
+    if increments.is_additive(config.fusion) and config.reward_image != "local":
         with torch.no_grad():
-            before = pictures_before(finished, *visited(finished), config.fusion, config.space)
+            before = increments.pictures_before(finished, *episode.visited(finished), config.fusion, config.space)
             lengths = finished.num_segments
-            before = before[(torch.cumsum(lengths, 0) - lengths)[episode] + states.step]
-        fused = clip(before + increment(states, evs, config.fusion, config.space))
+            before = before[(torch.cumsum(lengths, 0) - lengths)[rows] + states.step]
+        fused = clip(before + increments.increment(states, evs, config.fusion, config.space))
     return task.score(after, fused=fused)
 
 
-def discriminator(model: Learner, finished: EpisodeState) -> tuple[Tensor, Tensor]:
+def discriminator(model: Learner, finished: episode.EpisodeState) -> tuple[Tensor, Tensor]:
     """DeepExposure II: the reward model's score of an image is the value of its state (eq. 14 and 15).
 
     Only the score after the step depends on the action, so the score before it, V(s), is left out.
     """
-    task = model.task
-    episode, states = visited(finished)
-    seen = visited_planes(model.task, model.obs_type, finished, episode, states)
-    actions = model.policy.actor(seen)[:, 0]
-    evs, penalty = exposures(model, states, actions)
+    tried = try_out(model, finished)
+    states, evs = tried.states, tried.evs
     remaining = states.num_segments - 1 - states.step  # K - 1 - t
     weights = FACTORS[model.method.advantage](model.method.gamma) * model.method.gamma**remaining
     if model.method.value_image == "next":
-        loss = -(weights * next_scores(model, finished, episode, states, evs)).sum()
+        loss = -(weights * next_scores(model, finished, tried.rows, states, evs)).sum()
     else:  # all exposures of an episode in one finished image: its score's gradient reaches each action, weighted
         weighted = weights * evs + ((1 - weights) * evs).detach()
-        plans = torch.zeros_like(finished.evs).index_put((episode, states.step), weighted)
-        loss = -task.score(finished._replace(evs=plans)).sum()
-    return loss + penalty, actions.detach()
+        plans = torch.zeros_like(finished.evs).index_put((tried.rows, states.step), weighted)
+        loss = -model.task.score(finished._replace(evs=plans)).sum()
+    return loss + tried.penalty, tried.actions.detach()
 
 
-def critic(model: Learner, finished: EpisodeState) -> tuple[Tensor, Tensor]:
+def critic(model: Learner, finished: episode.EpisodeState) -> tuple[Tensor, Tensor]:
     """DeepExposure I: Q(s, a) = r(s, a) + gamma V(p(s, a)), through the known transition p (eq. 7, 8 and 10).
 
     V(s), which eq. (7) subtracts, does not depend on the action. There is no V after the last exposure.
     """
-    task = model.task
-    episode, states = visited(finished)
-    seen = visited_planes(model.task, model.obs_type, finished, episode, states)
-    actions = model.policy.actor(seen)[:, 0]
-    evs, penalty = exposures(model, states, actions)
+    task, tried = model.task, try_out(model, finished)
+    states, evs = tried.states, tried.evs
     last = states.step == states.num_segments - 1
     counted = slice(None) if model.method.shaping else last  # a potential makes every score after a step a reward
-    scores = next_scores(model, finished, episode[counted], select(states, counted), evs[counted])
+    scores = next_scores(model, finished, tried.rows[counted], episode.select(states, counted), evs[counted])
     discounts = torch.where(last[counted], 1.0, model.method.gamma)
     value = (discounts * scores).sum()
     if not last.all():
-        ahead = task.advance(select(states, ~last), evs[~last])
+        ahead = task.advance(episode.select(states, ~last), evs[~last])
         value = value + model.method.gamma * model.policy.critic(planes(task, model.obs_type, ahead)).sum()
-    return penalty - value, actions.detach()
+    return tried.penalty - value, tried.actions.detach()
 
 
-def q(model: Learner, finished: EpisodeState) -> tuple[Tensor, Tensor]:
+def q(model: Learner, finished: episode.EpisodeState) -> tuple[Tensor, Tensor]:
     """DDPG's own: a learned Q(s, a), which knows neither the transition nor the reward model."""
-    episode, states = visited(finished)
-    seen = visited_planes(model.task, model.obs_type, finished, episode, states)
-    actions = model.policy.actor(seen)[:, 0]
-    evs, penalty = exposures(model, states, actions)
-    value = model.policy.critic(seen, evs / model.task.config.max_ev).sum()
-    return penalty - value, actions.detach()
+    tried = try_out(model, finished)
+    value = model.policy.critic(tried.seen, tried.evs / model.task.config.max_ev).sum()
+    return tried.penalty - value, tried.actions.detach()
 
 
-def pathwise(model: Learner, finished: EpisodeState) -> tuple[Tensor, Tensor]:
+def pathwise(model: Learner, finished: episode.EpisodeState) -> tuple[Tensor, Tensor]:
     """The whole episode played anew, without noise, and differentiated from the final score to every weight.
 
     What the other forms leave out is in it: that an exposure changes what the actor sees, and does, later.
     """
     task = model.task
-    state = untouched(finished)
+    state = episode.untouched(finished)
     penalty, taken = torch.zeros((), device=state.evs.device), []
-    while not is_done(state).all():
-        active = torch.nonzero(~is_done(state))[:, 0]
-        playing = select(state, active)
+    while not episode.is_done(state).all():
+        active = torch.nonzero(~episode.is_done(state))[:, 0]
+        playing = episode.select(state, active)
         actions = model.policy.actor(planes(task, model.obs_type, playing))[:, 0]
         evs, cost = exposures(model, playing, actions)
         state = task.advance(state, torch.zeros_like(state.evs[:, 0]).index_put((active,), evs))

@@ -6,9 +6,8 @@ from torch import Tensor
 from agents.arrays import on_host
 from agents.deep_exposure.method import Learner
 from agents.planes import visited_planes
-from exposure_env.episode import EpisodeState, shaping, untouched, visited
+from exposure_env import episode, increments
 from exposure_env.image import clip
-from exposure_env.increments import is_additive, pictures_before
 from exposure_env.rewards import is_differentiable
 from exposure_env.task import ExposureTask
 
@@ -33,15 +32,15 @@ def lambda_returns(rewards: Tensor, values: Tensor, lengths: Tensor, gamma: floa
     return targets
 
 
-def critic_values(model: Learner, finished: EpisodeState) -> Tensor:
+def critic_values(model: Learner, finished: episode.EpisodeState) -> Tensor:
     """(M,) values that the critic gives the states, and for Q(s, a) the actions, of N finished episodes."""
-    episode, states = visited(finished)
-    seen = visited_planes(model.task, model.obs_type, finished, episode, states)
-    actions = finished.evs[episode, states.step] / model.task.config.max_ev
+    rows, states = episode.visited(finished)
+    seen = visited_planes(model.task, model.obs_type, finished, rows, states)
+    actions = finished.evs[rows, states.step] / model.task.config.max_ev
     return model.policy.critic(seen, actions) if model.method.value == "q" else model.policy.critic(seen)
 
 
-def critic_targets(model: Learner, finished: EpisodeState, guesses: Tensor | None = None) -> Tensor:
+def critic_targets(model: Learner, finished: episode.EpisodeState, guesses: Tensor | None = None) -> Tensor:
     """What a critic learns from N finished episodes: (M,) targets of the states that `visited` tells, detached.
 
     Rewards are those of the reward model as it is now, not as it was when the episodes were played.
@@ -52,36 +51,36 @@ def critic_targets(model: Learner, finished: EpisodeState, guesses: Tensor | Non
         guesses: (M,) what `critic_values` gives, where it is known already.
     """
     task = model.task
-    episode, states = visited(finished)
+    rows, states = episode.visited(finished)
     with torch.no_grad():
         rewards = torch.zeros_like(finished.evs)
         final, everyone = _score(task, finished), torch.arange(len(finished.step), device=rewards.device)
         rewards[everyone, finished.num_segments - 1] = final
         if task.config.relative:
-            rewards[everyone, finished.num_segments - 1] -= _score(task, untouched(finished), finished.photos)
+            rewards[everyone, finished.num_segments - 1] -= _score(task, episode.untouched(finished), finished.photos)
         if model.method.shaping:
             scores = _scores_before(model, finished)
-            before = torch.zeros_like(finished.evs).index_put((episode, states.step), scores)  # 0 beyond the end
+            before = torch.zeros_like(finished.evs).index_put((rows, states.step), scores)  # 0 beyond the end
             after = torch.cat([before[:, 1:], torch.zeros_like(before[:, :1])], dim=1)
-            rewards += shaping(before, after, torch.zeros_like(after, dtype=torch.bool), model.method.gamma)
+            rewards += episode.shaping(before, after, torch.zeros_like(after, dtype=torch.bool), model.method.gamma)
         values = torch.zeros_like(rewards)
         if model.method.td_lambda < 1:
             guesses = critic_values(model, finished) if guesses is None else guesses.detach()
-            values = values.index_put((episode, states.step), guesses)
+            values = values.index_put((rows, states.step), guesses)
         targets = lambda_returns(rewards, values, finished.num_segments, model.method.gamma, model.method.td_lambda)
-    return targets[episode, states.step]
+    return targets[rows, states.step]
 
 
-def _scores_before(model: Learner, finished: EpisodeState) -> Tensor:
+def _scores_before(model: Learner, finished: episode.EpisodeState) -> Tensor:
     """(M,) scores of the images in all visited states, without gradient."""
-    task, (episode, states) = model.task, visited(finished)
-    if not is_additive(task.config.fusion) or not is_differentiable(task.reward_model):
+    task, (rows, states) = model.task, episode.visited(finished)
+    if not increments.is_additive(task.config.fusion) or not is_differentiable(task.reward_model):
         return _score(task, states)
-    before = clip(pictures_before(finished, episode, states, task.config.fusion, task.config.space))
+    before = clip(increments.pictures_before(finished, rows, states, task.config.fusion, task.config.space))
     return task.score(states, fused=before)
 
 
-def _score(task: ExposureTask, state: EpisodeState, fused: Tensor | None = None) -> Tensor:
+def _score(task: ExposureTask, state: episode.EpisodeState, fused: Tensor | None = None) -> Tensor:
     """(N,) scores without gradient, also of a reward model that knows NumPy alone; `fused` as in `task.score`."""
     if is_differentiable(task.reward_model):
         return task.score(state, fused=fused)

@@ -10,15 +10,7 @@ from typing import NamedTuple
 
 from agents.retouching.journal import Job, Journal
 from agents.saved_agent import Agent
-from exposure_env.files import (
-    RAW_SUFFIXES,
-    SUFFIXES,
-    ImageFile,
-    load_image,
-    pixel_bytes,
-    save_image,
-    written_whole,
-)
+from exposure_env import files
 from exposure_env.retouch import RetouchPlan, apply_plan
 
 PIXELS_AT_ONCE = 150_000_000  # bytes of decoded photos in memory at once: 50 megapixels of 8 bits; or a single photo
@@ -43,10 +35,10 @@ def find_photos(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         inside = [path]
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES + RAW_SUFFIXES
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in files.SUFFIXES + files.RAW_SUFFIXES
                             and p.is_file() and not p.name.startswith("."))
             if not inside:
-                raise ValueError(f"no photo in {path}: it needs {', '.join(SUFFIXES + RAW_SUFFIXES)} files")
+                raise ValueError(f"no photo in {path}: it needs {', '.join(files.SUFFIXES + files.RAW_SUFFIXES)} files")
         photos += inside
     return photos
 
@@ -57,7 +49,7 @@ def make_jobs(photos: Sequence[Path], out: Path, plans: bool = False) -> list[Jo
     Raises:
         ValueError: If a photo would be overwritten, or two results would have one name.
     """
-    targets = [out / (p.stem + ".tif" if p.suffix.lower() in RAW_SUFFIXES else p.name) for p in photos]
+    targets = [out / (p.stem + ".tif" if p.suffix.lower() in files.RAW_SUFFIXES else p.name) for p in photos]
     jobs = [Job(p, t, t.with_suffix(".json") if plans else None) for p, t in zip(photos, targets, strict=True)]
     sources = {photo.resolve() for photo in photos}
     for job in jobs:
@@ -108,7 +100,7 @@ def retouch(agent: Agent, jobs: Sequence[Job], journal: Journal) -> Iterator[Don
 def decoded_bytes(photo: Path) -> int:
     """Bytes of a photo's pixels in memory; 0 if it can't be read, as reading it will say why."""
     try:
-        return pixel_bytes(photo)
+        return files.pixel_bytes(photo)
     except FAILURES:
         return 0
 
@@ -117,10 +109,10 @@ def _fits(*sizes: int) -> bool:
     return sum(sizes) <= PIXELS_AT_ONCE
 
 
-def _read(job: Job, journal: Journal) -> tuple[str, ImageFile | None, Exception | None]:
+def _read(job: Job, journal: Journal) -> tuple[str, files.ImageFile | None, Exception | None]:
     try:
         key = journal.key(job.photo)  # before reading: should the photo change meanwhile, it will be done anew
-        return key, load_image(job.photo), None
+        return key, files.load_image(job.photo), None
     except FAILURES as error:
         return "", None, error
 
@@ -130,7 +122,7 @@ def _failure(job: Job, error: Exception) -> Callable[[], Done]:
     return lambda: Done(job, None, text)
 
 
-def _retouched(agent: Agent, job: Job, journal: Journal, key: str, file: ImageFile | None,
+def _retouched(agent: Agent, job: Job, journal: Journal, key: str, file: files.ImageFile | None,
                error: Exception | None) -> Callable[[], Done]:
     """Retouches a photo; what is returned writes it."""
     if file is None:
@@ -142,12 +134,12 @@ def _retouched(agent: Agent, job: Job, journal: Journal, key: str, file: ImageFi
     def ready(complete: Path) -> None:
         journal.note(job, key, text, complete)
         if text is not None:
-            with written_whole(job.plan) as plan_file:
+            with files.written_whole(job.plan) as plan_file:
                 plan_file.write(text.encode())
 
     def save() -> Done:
         try:
-            save_image(job.target, result, ready=ready)
+            files.save_image(job.target, result, ready=ready)
             return Done(job, plan)
         except FAILURES as error:
             return _failure(job, error)()

@@ -14,8 +14,7 @@ import exposure_env
 from agents.retouching.batch import decoded_bytes, find_photos, make_jobs, retouch
 from agents.retouching.journal import Journal
 from agents.saved_agent import load_agent
-from exposure_env import kernels
-from exposure_env.files import ImageFile, save_image
+from exposure_env import files, kernels
 
 LARGE = 100_000_000  # bytes of a decoded photo: 33 megapixels of 8 bits
 COMMAND = "import sys; from agents.retouching.compiling import retouch_small; retouch_small(*sys.argv[1:])"
@@ -63,7 +62,7 @@ def retouch_small(model: str | None = None) -> None:
         photos.mkdir()
         out.mkdir()
         for name, pixels in {"8.png": tiles, "16.png": tiles.astype(np.uint16) * 257}.items():
-            save_image(photos / name, ImageFile(pixels))
+            files.save_image(photos / name, files.ImageFile(pixels))
         for done in retouch(agent, make_jobs(find_photos([photos]), out), Journal(out, agent)):
             if done.error is not None:
                 raise ValueError(done.error)

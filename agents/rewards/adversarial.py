@@ -15,7 +15,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from agents.arrays import alike, on_host, rng_state
 from agents.rewards.experts import ExpertPhotos, mirrored
 from agents.rewards.trainer import DiscriminatorTrainer
-from exposure_env.episode import EpisodeState, is_done, select
+from exposure_env import episode
 from exposure_env.image import Array
 from exposure_env.task import ExposureTask
 
@@ -75,12 +75,12 @@ class AdversarialCallback(BaseCallback):
             self.unfinished += self._shown_unfinished(env.task, env.state)
         return True
 
-    def _shown_unfinished(self, task: ExposureTask, state: EpisodeState) -> list[Array]:
-        begun = np.flatnonzero(on_host((state.step > 0) & ~is_done(state)))
+    def _shown_unfinished(self, task: ExposureTask, state: episode.EpisodeState) -> list[Array]:
+        begun = np.flatnonzero(on_host((state.step > 0) & ~episode.is_done(state)))
         if len(begun) == 0:
             return []
         some = self.rng.permutation(begun)[: self.num_unfinished]  # blends cost time: as many as one batch takes
-        return task.shown(select(state, some))
+        return task.shown(episode.select(state, some))
 
     def _on_rollout_end(self) -> None:
         if not self.fresh:  # a short rollout of another agent, in which no episode ended

@@ -1,9 +1,8 @@
 """Compiled steps of the episode: the local image where a segment was just exposed, and the observations, in place.
 
-The definitions are `image.expose` and `episode.observe` with `observations.encode`. Plain functions at the top take
-states and share the episodes out among the threads. What they compute is the same however many there are. Exposing
-takes no power function but for values that cross the knee of the sRGB curve: below, a gain in light is a gain in
-encoded values, and above a gain in these plus 0.055. For images in 8 bits see `kernels.planes`.
+Plain functions at the top take states and share the episodes among the threads; the result does not depend on how many
+there are. Exposing takes no power function except for values that cross the knee of the sRGB curve: below it, a gain in
+light is a gain in encoded values, and above it a gain in these plus 0.055. For images in 8 bits see `kernels.planes`.
 """
 
 from collections.abc import Callable

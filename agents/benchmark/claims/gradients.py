@@ -12,7 +12,7 @@ from torch import Tensor
 from agents.deep_exposure import DeepExposure
 from agents.deep_exposure.gradients import GRADIENTS
 from agents.training.configuration import TrainConfig, build
-from exposure_env.episode import EpisodeState, concatenate, select
+from exposure_env import episode
 from exposure_env.photos import Photo
 
 NUM_MOMENTS = 5  # of a training, at which gradients are compared
@@ -52,7 +52,7 @@ class Gradients(BaseCallback):
         return True
 
     def _on_rollout_end(self) -> None:
-        finished = concatenate([outcome.state for outcome in self.locals["outcomes"]])
+        finished = episode.concatenate([outcome.state for outcome in self.locals["outcomes"]])
         state = finished.map(torch.as_tensor)
         for form in self.forms.values():
             form._current_progress_remaining = self.model._current_progress_remaining
@@ -62,7 +62,7 @@ class Gradients(BaseCallback):
             self.moments.append({"timesteps": self.num_timesteps, **compare_gradients(self.forms, state)})
 
 
-def compare_gradients(forms: dict[str, DeepExposure], finished: EpisodeState) -> dict[str, Any]:
+def compare_gradients(forms: dict[str, DeepExposure], finished: episode.EpisodeState) -> dict[str, Any]:
     """Cosines between the forms' gradients of the actor's weights.
 
     Args:
@@ -74,7 +74,7 @@ def compare_gradients(forms: dict[str, DeepExposure], finished: EpisodeState) ->
         gradients of the first and the second half of the episodes: how far a gradient can be trusted at all.
     """
     halves = torch.arange(len(finished.step)).tensor_split(2)
-    parts = {name: [gradient(form, select(finished, half)) for half in halves] for name, form in forms.items()}
+    parts = {name: [gradient(form, episode.select(finished, half)) for half in halves] for name, form in forms.items()}
     whole, transitions = {name: sum(part) for name, part in parts.items()}, int(finished.num_segments.sum())
     return {
         "cosines": {one: {other: cosine(whole[one], whole[other]) for other in forms} for one in forms},
@@ -83,7 +83,7 @@ def compare_gradients(forms: dict[str, DeepExposure], finished: EpisodeState) ->
     }
 
 
-def gradient(form: DeepExposure, finished: EpisodeState) -> Tensor:
+def gradient(form: DeepExposure, finished: episode.EpisodeState) -> Tensor:
     """The gradient that the actor would ascend, summed over transitions, as one vector.
 
     Args:
@@ -93,7 +93,7 @@ def gradient(form: DeepExposure, finished: EpisodeState) -> Tensor:
     weights = list(form.policy.actor.parameters())
     total = torch.zeros(sum(weight.numel() for weight in weights))
     for episodes in torch.arange(len(finished.step)).split(form.method.batch_size):
-        loss, _ = GRADIENTS[form.method.value](form, select(finished, episodes))
+        loss, _ = GRADIENTS[form.method.value](form, episode.select(finished, episodes))
         total -= torch.cat([part.flatten() for part in torch.autograd.grad(loss, weights)])
     return total
 

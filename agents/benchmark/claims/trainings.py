@@ -27,7 +27,7 @@ from agents.evaluation.metrics import pearson, psnr
 from agents.json_files import check_same, read_json, write_json
 from agents.playing import paired_scenes, play
 from agents.training.configuration import PRESETS, TrainConfig, config_of, task_settings
-from exposure_env.episode import EpisodeState, concatenate, select
+from exposure_env import episode
 from exposure_env.fusion import FUSIONS
 from exposure_env.photos import FolderPhotos
 from exposure_env.task import ExposureTask
@@ -234,17 +234,17 @@ def measure(order: Order) -> dict[str, Any]:
     }
 
 
-def _episodes(model: BaseAlgorithm, task: ExposureTask) -> EpisodeState:
+def _episodes(model: BaseAlgorithm, task: ExposureTask) -> episode.EpisodeState:
     """All photos of the task played to their ends, without noise."""
     scenes = paired_scenes(task)
-    return concatenate([play(model, task, task.start(scenes[i : i + 64])) for i in range(0, len(scenes), 64)])
+    return episode.concatenate([play(model, task, task.start(scenes[i : i + 64])) for i in range(0, len(scenes), 64)])
 
 
-def _rendered(fusion: str, task: ExposureTask, state: EpisodeState) -> np.ndarray:
+def _rendered(fusion: str, task: ExposureTask, state: episode.EpisodeState) -> np.ndarray:
     return FUSIONS[fusion](state.photos, state.labels, state.evs, state.step, space=task.config.space)
 
 
-def rank_correlations(task: ExposureTask, finished: EpisodeState) -> dict[str, Any]:
+def rank_correlations(task: ExposureTask, finished: episode.EpisodeState) -> dict[str, Any]:
     """Does the score of an unfinished image tell that of the finished one? Spearman's rank correlation over photos.
 
     Args:
@@ -257,7 +257,7 @@ def rank_correlations(task: ExposureTask, finished: EpisodeState) -> dict[str, A
         scores far more than exposures change them, which is all that the first kind may be telling.
     """
     length = task.config.max_segments
-    whole = select(finished, finished.num_segments == length)
+    whole = episode.select(finished, finished.num_segments == length)
     num, slots = len(whole.step), np.arange(length)
     states = [whole._replace(step=np.full_like(whole.step, t), evs=np.where(slots < t, whole.evs, 0).astype(np.float32))
               for t in range(length + 1)]
