@@ -7,9 +7,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from exposure_env.canvas import Canvas
 from exposure_env.episode import is_done
-from exposure_env.observations import ObsType, checked_action, observation_space
+from exposure_env.observations import Canvas, ObsType, checked_action, observation_space
 from exposure_env.photos import Photo
 from exposure_env.render import storyboard_panel
 from exposure_env.scenes import reset_info
@@ -58,7 +57,7 @@ class ExposureEnv(gym.Env):
         self.action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
         self.scene: Scene | None = None
         self.state = None
-        self._canvas = Canvas(self.task, obs_type)
+        self._canvas = Canvas(self.task.config, obs_type)
         self._last: tuple[float | None, float | None] = (None, None)  # EV and reward of the last step, to be drawn
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The planes of `episode.observe` as Gymnasium's observations and back, and actions as they come in."""
+"""What goes in and out: the planes of `episode.observe` as Gymnasium's observations, and back; actions, checked."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -7,7 +7,8 @@ import numpy as np
 from array_api_compat import array_namespace
 from gymnasium import spaces
 
-from exposure_env.episode import CHANNELS, LAYOUT
+from exposure_env.acceleration import accelerated
+from exposure_env.episode import CHANNELS, LAYOUT, EpisodeState, local_image, observe, select
 from exposure_env.errors import NotFinite
 from exposure_env.image import Array
 from exposure_env.settings import TaskConfig
@@ -110,6 +111,44 @@ def plane_shape(space: spaces.Space) -> tuple[int, int]:
 
 def _has_planes(shape: tuple[int, ...]) -> bool:
     return bool({shape[0], shape[-1]} & set(CHANNELS.values()))
+
+
+class Canvas:
+    """The images so far of N episodes, kept up from step to step, and the observations that show them.
+
+    Args:
+        config: Settings of the task.
+        obs_type: "uint8", "float32" or "dict".
+    """
+
+    def __init__(self, config: TaskConfig, obs_type: ObsType):
+        self.config, self.obs_type = config, obs_type
+        self.images = np.empty(0, np.float32)  # (N, size, size, 3) as observed: local so far, or final
+
+    @accelerated("canvas.begin")
+    def begin(self, state: EpisodeState, rows: np.ndarray | None = None) -> None:
+        """Shows the photos of the episodes in these rows, which have just begun; by default of all."""
+        if rows is None or len(self.images) != len(state.step):
+            self.images = state.photos.copy()
+        else:
+            self.show(state, state.photos[rows], rows)
+
+    @accelerated("canvas.expose")
+    def expose(self, before: EpisodeState, after: EpisodeState) -> None:
+        """Shows the local images of the states `after`, where those of the states `before` were shown."""
+        self.images = local_image(after, self.config.space)
+
+    @accelerated("canvas.show")
+    def show(self, state: EpisodeState, images: np.ndarray, rows: np.ndarray) -> None:
+        """Shows these images (M, size, size, 3) in M rows."""
+        self.images = self.images.copy()
+        self.images[rows] = images
+
+    @accelerated("canvas.observe")
+    def observe(self, state: EpisodeState, rows: np.ndarray | None = None) -> Any:
+        """Observations of the states in these rows; by default of all. They are the caller's to keep and to change."""
+        rows = slice(None) if rows is None else rows
+        return encode(observe(select(state, rows), self.images[rows], self.config.planes), self.obs_type)
 
 
 def checked_action(action: Any, shape: tuple[int, ...], used: np.ndarray | bool = True) -> np.ndarray:

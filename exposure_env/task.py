@@ -12,7 +12,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from exposure_env import rewards
-from exposure_env.episode import CHANNELS, EpisodeState, advance, is_done, local_image, shaping, start
+from exposure_env.episode import EpisodeState, advance, is_done, local_image, shaping, start
 from exposure_env.fusion import resolve_fusion
 from exposure_env.image import Array
 from exposure_env.photos import Photo, photo_thumbnail, resolve_photos
@@ -239,8 +239,3 @@ class ExposureTask:
         which = self.config.reward_image
         images = [] if which == "local" else [self.fused(state) if fused is None else fused]
         return images if which == "fused" else [*images, self.local(state)]
-
-    @property
-    def channels(self) -> int:
-        """Number of planes of an observation."""
-        return CHANNELS[self.config.planes]

@@ -10,9 +10,8 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from exposure_env.canvas import Canvas
 from exposure_env.episode import EpisodeState, is_done, select
-from exposure_env.observations import ObsType, checked_action, observation_space
+from exposure_env.observations import Canvas, ObsType, checked_action, observation_space
 from exposure_env.photos import Photo
 from exposure_env.render import storyboard_panel
 from exposure_env.task import ExposureTask, Outcome, Scene
@@ -65,7 +64,7 @@ class ExposureVectorEnv(VectorEnv):
         self.finished: Outcome | None = None  # the episodes that the last step ended, and what they came to
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
         self._over = np.zeros(num_envs, bool)  # episodes that ended and have not been reset
-        self._canvas = Canvas(self.task, obs_type)
+        self._canvas = Canvas(self.task.config, obs_type)
         self._last = np.full((num_envs, 2), np.nan)  # EV and reward of the last step, to be drawn; NaN before the first
 
     def reset(self, *, seed: int | Sequence[int | None] | None = None,

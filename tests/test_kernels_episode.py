@@ -9,11 +9,10 @@ import torch
 from agents.rewards.discriminator import DiscriminatorReward
 from agents.rewards.trainer import DiscriminatorTrainer
 from exposure_env import kernels
-from exposure_env.canvas import Canvas
 from exposure_env.env import ExposureEnv
 from exposure_env.episode import advance, is_done, local_image, observe, start
 from exposure_env.kernels.canvas import Recycled
-from exposure_env.observations import encode
+from exposure_env.observations import Canvas, encode
 from exposure_env.photos import Misexpose, Photo
 from exposure_env.photos import sample_photos as crops
 from exposure_env.rewards import negative_mse
@@ -142,7 +141,7 @@ class TestObservations:
     @pytest.mark.parametrize("size", [64, 31, 5])
     def test_are_those_of_the_definition_for_the_same_images(self, obs_type, planes, size):
         task = ExposureTask(PHOTOS, planes=planes, size=size)
-        canvas, state = Canvas(task, obs_type), task.start(task.scenes([*range(8)] * 3, [None] * 24))
+        canvas, state = Canvas(task.config, obs_type), task.start(task.scenes([*range(8)] * 3, [None] * 24))
         canvas.begin(state)
         rng = np.random.default_rng(0)
         for step in range(9):

@@ -240,10 +240,6 @@ class TestScenes:
             ours.start(scenes)
         assert ours.start(scenes[:1]).targets.shape == (1, 8, 8, 3) and ours.start(scenes[1:]).targets is None
 
-    @pytest.mark.parametrize("planes, channels", [("paper", 9), ("full", 12)])
-    def test_channels(self, planes, channels):
-        assert task(planes=planes).channels == channels
-
 
 class TestExposuresAndImages:
     @pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy], ids=["numpy", "torch"])

@@ -19,7 +19,8 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.utils import FloatSchedule
 
-from agents.deep_exposure.collecting import ROLLOUTS, Collecting
+from agents.deep_exposure.collecting import Collecting
+from agents.deep_exposure.collecting_on_device import ROLLOUTS
 from agents.deep_exposure.gradients import GRADIENTS
 from agents.deep_exposure.method import Method
 from agents.deep_exposure.resumable import Resumable

@@ -1,4 +1,4 @@
-"""`canvas.Canvas` kept up in place: an exposure costs what the pixels of its segment cost, an observation its writing.
+"""`observations.Canvas` in place: an exposure costs what the pixels of its segment cost, an observation its writing.
 
 Beside the images, a canvas gets `words`: photos and images in 8 bits, one 32-bit word a pixel (see `planes`). They hold
 as long as the canvas shows the very array of images that they were made with; definitions always make another one.
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from exposure_env.episode import EpisodeState
+from exposure_env.episode import CHANNELS, EpisodeState
 from exposure_env.kernels import episode as kernel
 
 
@@ -36,7 +36,7 @@ def begin(canvas: Any, state: EpisodeState, rows: np.ndarray | None = None) -> N
 def expose(canvas: Any, before: EpisodeState, after: EpisodeState) -> None:
     """See `Canvas.expose`."""
     words = _kept_up(canvas, before)
-    kernel.expose(before, after, canvas.task.config.space, canvas.images, words.shown)
+    kernel.expose(before, after, canvas.config.space, canvas.images, words.shown)
 
 
 def show(canvas: Any, state: EpisodeState, images: np.ndarray, rows: np.ndarray) -> None:
@@ -52,13 +52,13 @@ def observe(canvas: Any, state: EpisodeState, rows: np.ndarray | None = None) ->
     rows = np.arange(len(state.step)) if rows is None else rows
     shape = len(rows), *state.labels.shape[1:]
     if canvas.obs_type != "dict":
-        out = memory.empty((*shape, canvas.task.channels), np.dtype(canvas.obs_type))
+        out = memory.empty((*shape, CHANNELS[canvas.config.planes]), np.dtype(canvas.obs_type))
         source = (state.photos, canvas.images) if canvas.obs_type == "float32" else _kept_up(canvas, state)[1:]
         kernel.write(rows, state, *source, out)
         return out
     parts = {name: memory.empty((*shape, 3), np.dtype(np.uint8)) for name in ("photo", "segment", "local")}
     kernel.write(rows, state, *_kept_up(canvas, state)[1:], *parts.values())
-    if canvas.task.config.planes == "full":
+    if canvas.config.planes == "full":
         masks = {name: np.empty((*shape, 1), np.uint8) for name in ("mask", "done")}
         kernel.write_segments(rows, state, *masks.values())
         progress = state.step[rows].astype(np.float32) / state.num_segments[rows].astype(np.float32)
