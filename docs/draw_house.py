@@ -1,0 +1,104 @@
+"""Draws the house: which room imports which, read from the sources, so that the picture can't drift from the code.
+
+python docs/draw_house.py (rewrites the pictures in docs/architecture.md)
+
+A room is a module at the top of a package, or a wing: a folder with all its modules. An arrow means "imports"; arrows
+that follow from others are left out. Imports inside functions and for types alone count as well.
+"""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "architecture.md"
+PACKAGES = ("exposure_env", "agents")
+
+
+def sources(package: str, root: Path = ROOT) -> dict[str, ast.Module]:
+    """Every module of a package and of all its wings, parsed, by its dotted name."""
+    found = {}
+    for path in sorted((root / package).rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = ast.parse(path.read_text("utf-8"), str(path))
+    return found
+
+
+def imported(name: str, tree: ast.Module, known: set[str]) -> set[str]:
+    """The modules among the known ones that a module imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            both = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (both & known) or {node.module}
+            found |= {node.module} if both - known else set()
+    return (found & known) - {name}
+
+
+def room(module: str) -> str:
+    """The room of a module: itself, or the wing that it lies in; "" for a package's own face."""
+    return ".".join(module.split(".")[1:2])
+
+
+def rooms(package: str, root: Path = ROOT) -> dict[str, set[str]]:
+    """Every room of a package and the rooms of the same package that it imports."""
+    trees = sources(package, root)
+    arrows: dict[str, set[str]] = {room(name): set() for name in trees if room(name)}
+    for name, tree in trees.items():
+        if room(name):
+            others = {room(other) for other in imported(name, tree, set(trees))}
+            arrows[room(name)] |= others - {room(name), ""}
+    return arrows
+
+
+def floors(arrows: dict[str, set[str]]) -> dict[str, int]:
+    """How many rooms lie below each one.
+
+    Raises:
+        ValueError: If rooms import each other in a circle.
+    """
+    level: dict[str, int] = {}
+    while len(level) < len(arrows):
+        ready = {name for name, below in arrows.items() if name not in level and below <= level.keys()}
+        if not ready:
+            raise ValueError(f"these rooms import each other in a circle: {sorted(arrows.keys() - level.keys())}")
+        level |= {name: 1 + max((level[other] for other in arrows[name]), default=-1) for name in ready}
+    return level
+
+
+def without_detours(arrows: dict[str, set[str]]) -> dict[str, set[str]]:
+    """The arrows that don't follow from others."""
+
+    def reached(start: str) -> set[str]:
+        return set().union(*({other} | reached(other) for other in arrows[start]))
+
+    return {name: {one for one in below if not any(one in reached(other) for other in below - {one})}
+            for name, below in arrows.items()}
+
+
+def picture(package: str) -> str:
+    """The house of a package in Mermaid, ground stones at the bottom."""
+    arrows = rooms(package)
+    level = floors(arrows)
+    wings = {path.name for path in (ROOT / package).iterdir() if (path / "__init__.py").exists()}
+    lines = ["```mermaid", "flowchart TD"]
+    for name in sorted(arrows, key=lambda name: (-level[name], name)):
+        lines.append(f'    {name}["{name}/"]' if name in wings else f"    {name}({name})")
+    for name, below in sorted(without_detours(arrows).items(), key=lambda item: (-level[item[0]], item[0])):
+        lines += [f"    {name} --> {other}" for other in sorted(below)]
+    return "\n".join([*lines, "```"])
+
+
+def drawn(page: str) -> str:
+    """The page with its pictures drawn anew."""
+    for package in PACKAGES:
+        start, end = f"<!-- house: {package} -->\n", "<!-- /house -->"
+        before, rest = page.split(start)
+        page = f"{before}{start}{picture(package)}\n{end}{rest.split(end, 1)[1]}"
+    return page
+
+
+if __name__ == "__main__":
+    PAGE.write_text(drawn(PAGE.read_text("utf-8")), "utf-8")
