@@ -1,4 +1,4 @@
-"""Agents, reward models that learn, and the tools to train and judge them."""
+"""Agents, reward models that learn, and tools to train and evaluate them."""
 
 from importlib import import_module
 from typing import Any
@@ -15,7 +15,7 @@ __all__ = [*_PUBLIC]  # noqa: PLE0604 - all names are strings
 
 
 def __getattr__(name: str) -> Any:
-    """The public names, each loaded when it is first asked for: who retouches a photo doesn't wait for TensorBoard."""
+    """A public name, imported on first use: retouching a photo should not have to wait for TensorBoard."""
     if name not in _PUBLIC:
         raise AttributeError(f"module 'agents' has no attribute {name!r}: there are {__all__}")
     return getattr(import_module(_PUBLIC[name]), name)

@@ -1,4 +1,4 @@
-"""Arrays and tensors, from one to the other."""
+"""Conversions between NumPy arrays and Torch tensors."""
 
 import json
 from typing import Any
@@ -10,17 +10,17 @@ from exposure_env.image import Array
 
 
 def rng_state(rng: np.random.Generator) -> str:
-    """The state of a generator as JSON: its integers have 128 bits, more than files of tensors hold."""
+    """The state of a generator as JSON, because its 128-bit integers do not fit into tensors."""
     return json.dumps(rng.bit_generator.state)
 
 
 def alike(images: Array, other: Array) -> Array:
-    """The images as an array of the other one's kind, on its device."""
+    """The images as an array of the same kind as the other, on the same device."""
     return torch.as_tensor(images, device=other.device) if isinstance(other, torch.Tensor) else on_host(images)
 
 
 def on_host(array: Array) -> np.ndarray:
-    """The array as NumPy's."""
+    """The array as a NumPy array."""
     return array.cpu().numpy() if isinstance(array, torch.Tensor) else array
 
 
@@ -28,10 +28,10 @@ def tensors(tree: Any) -> Any:
     """The same lists, tuples and dicts with tensors in place of arrays.
 
     Args:
-        tree: See `write_checkpoint`.
+        tree: See `checkpoints.write_checkpoint`.
 
     Raises:
-        ValueError: If there is something in it that is no tensor, array, number, string or None.
+        ValueError: If it contains anything but tensors, arrays, numbers, strings and None.
     """
     if isinstance(tree, dict):
         return {key: tensors(value) for key, value in tree.items()}
@@ -47,7 +47,7 @@ def tensors(tree: Any) -> Any:
 
 
 def arrays(tree: Any) -> Any:
-    """The same lists, tuples and dicts with arrays, copied, in place of tensors: what `tensors` did, undone."""
+    """The same lists, tuples and dicts with copied arrays in place of tensors: the inverse of `tensors`."""
     if isinstance(tree, dict):
         return {key: arrays(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):

@@ -1,4 +1,7 @@
-"""The command `exposure`: train, evaluate, benchmark, retouch, show."""
+"""The command `exposure`: train, evaluate, benchmark, retouch, show.
+
+Every command imports what it needs when it runs: help comes at once, and a retouch does not wait for TensorBoard.
+"""
 
 import sys
 import time
@@ -6,20 +9,16 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tqdm import tqdm
 
-from agents.pictures import episode_picture, write_picture
-from agents.retouching.batch import find_photos, make_jobs, retouch
-from agents.retouching.compiling import compile_ahead
-from agents.retouching.journal import Journal
-from agents.saved_agent import Agent, load_agent
+from agents.errors import Diverged
 from agents.training.configuration import PRESETS, TrainConfig
-from agents.training.health import Diverged
-from exposure_env.files import load_image, remove_leftovers
-from exposure_env.photos import FolderPhotos, PairedPhotos, Photo, sample_photos
+
+if TYPE_CHECKING:
+    from agents.saved_agent import Agent
 
 Preset = (
     Annotated[TrainConfig, tyro.conf.subcommand("quick", default=PRESETS["quick"], description="minutes on a laptop")]
@@ -33,32 +32,33 @@ Model = Annotated[Path | None, tyro.conf.arg(metavar="RUN")]
 
 @dataclass(frozen=True)
 class Train:
-    """Train DeepExposure, I or II, against a learning discriminator, on unpaired photos.
+    """Train DeepExposure I or II on unpaired photos, against a discriminator that learns with it.
 
-    Folders come before the name of the preset, settings after it:
+    Folders go before the name of the preset, settings after it:
     exposure train --photos DIR --experts DIR quick --seed 1
 
-    An interrupted run goes on where its last checkpoint was, with the settings and photos that it began with:
+    An interrupted run resumes from its last checkpoint, with the settings and photos it began with:
     exposure train --resume RUN
     """
 
     config: Preset = field(default_factory=lambda: PRESETS["quick"])
     photos: Folder = None  # folder of photos to learn to retouch; the sample photos by default
     experts: Folder = None  # folder of good photos, unpaired; the sample experts by default
-    held_out: Folder = None  # folder of further good photos, to see what the discriminator makes of unknown ones
+    held_out: Folder = None  # folder of good photos kept from the discriminator, to log how it scores unseen ones
     out: Folder = None  # run folder; runs/<time> by default
-    resume: Model = None  # run folder of an interrupted run to go on with
+    resume: Model = None  # run folder of an interrupted run to resume
 
     def run(self) -> int:
-        """Trains and says where everything lies."""
+        """Trains, and prints where the results are."""
         from agents.training.run import read_config, read_folders, train
+        from exposure_env.photos import FolderPhotos, sample_photos
 
         config, folder, folders = self.config, self.out or Path("runs") / time.strftime("%Y%m%d-%H%M%S"), {}
         if self.resume is not None:
             if self.out is not None:
                 raise ValueError("--resume goes on in the run's own folder: leave out --out")
             folder, folders = self.resume, read_folders(self.resume)
-            config = read_config(folder) if config == PRESETS["quick"] else config  # given again, it must be the same
+            config = read_config(folder) if config == PRESETS["quick"] else config  # settings given again must match
         folders |= {name: str(path.resolve()) for name in ("photos", "experts", "held_out")
                     if (path := getattr(self, name)) is not None}
         if ("photos" in folders) != ("experts" in folders):
@@ -78,19 +78,16 @@ class Train:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Compare an agent with the baselines on photos whose experts' versions are known."""
+    """Compare an agent with the baselines on photos that come with an expert's version."""
 
     model: Model = None  # run folder or agent file; the shipped agent by default
     photos: Folder = None  # folder of photos; the sample test photos by default
-    targets: Folder = None  # folder of their retouched versions, same file names
+    targets: Folder = None  # folder of their retouched versions, under the same file names
 
     def run(self) -> int:
-        """Prints the table."""
-        from agents.evaluation import (  # here: retouching needs no one to compare with
-            compare,
-            contestants,
-            format_table,
-        )
+        """Prints the table of the comparison."""
+        from agents.evaluation import compare, contestants, format_table
+        from exposure_env.photos import PairedPhotos, Photo, sample_photos
 
         if (self.photos is None) != (self.targets is None):
             raise ValueError("give both --photos and --targets, or neither for the sample test photos")
@@ -98,7 +95,7 @@ class Evaluate:
         if self.photos is None:
             photos, training = sample_photos("test"), sample_photos("inputs", 512)
             experts = sample_photos("experts", 512)
-        else:  # constant EV and auto-exposure are fitted on these very photos: generous to both
+        else:  # constant EV and auto-exposure are fitted on the test photos, to their advantage
             photos = training = PairedPhotos(self.photos, self.targets)
             experts = [Photo(photo.name, photo.target) for photo in photos]
         print(f"Comparing six policies on {len(photos)} photos; the oracle takes the longest.", file=sys.stderr)
@@ -109,23 +106,23 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Train every method with every seed, test it, and draw up the table; goes on where it was interrupted."""
+    """Train and test every method with every seed, and print the table; run it again to resume."""
 
-    protocol: tyro.conf.Positional[Literal["misexposed", "fivek"]]  # photos misexposed by us, or an expert's retouches
-    photos: Folder = None  # good photos; of fivek: folder with fivek_pairs/{input,expert_c} and more
-    inputs: Folder = None  # of fivek, instead of --photos: the pairs' untouched photos
-    targets: Folder = None  # and their retouched versions
-    out: Folder = None  # folder of the results, one file a cell; runs/benchmark-<protocol> by default
-    table: Folder = None  # folder for <protocol>.csv, .md and .png
-    methods: tuple[str, ...] = ()  # learners and baselines, see agents.trials; the main ones by default
-    seeds: tuple[int, ...] = (0, 1, 2)  # of the learners
-    timesteps: int | None = None  # exposures to try in each training; by default the preset's
-    jobs: int = 1  # trainings at once, each with one thread
-    quick: bool = False  # a budget so small that nothing is learned
+    protocol: tyro.conf.Positional[Literal["misexposed", "fivek"]]  # photos that we misexpose, or an expert's retouches
+    photos: Folder = None  # good photos, by default the samples; for fivek a folder with fivek_pairs/{input,expert_c}
+    inputs: Folder = None  # for fivek, instead of --photos: folder of the untouched photos
+    targets: Folder = None  # folder of their retouched versions, under the same file names
+    out: Folder = None  # folder of the results, one file per training; runs/benchmark-<protocol> by default
+    table: Folder = None  # folder to write <protocol>.csv, .md and .png to; none by default
+    methods: tuple[str, ...] = ()  # names in agents/benchmark/methods.py; by default the main learners and all baselines
+    seeds: tuple[int, ...] = (0, 1, 2)  # seeds of the learners; a baseline runs once
+    timesteps: int | None = None  # exposures to try in each training; by default the protocol's
+    jobs: int = 1  # trainings at once, each in a process with one thread
+    quick: bool = False  # take a budget too small to learn anything, only to see it run
 
     def run(self) -> int:
-        """Runs what is missing, and prints the table of all that is there."""
-        from agents.benchmark import tables as tables
+        """Runs the missing cells, and prints the table of all finished ones."""
+        from agents.benchmark import tables
         from agents.benchmark.cells import make_benchmark, read_cells
 
         benchmark = make_benchmark(self.protocol, self.photos, self.inputs, self.targets, self.timesteps, self.out,
@@ -152,24 +149,28 @@ class Benchmark:
 class Retouch:
     """Retouch photos, or folders of photos, at full size; bit depth, EXIF and colour profile are kept.
 
-    Raw files (with the extra "raw" installed) are developed as shot and written as 16-bit TIFF. Of a folder, all photos
-    in it are taken, its sub-folders left out.
+    Raw files (with the extra "raw" installed) are developed as shot and written as 16-bit TIFF. A folder stands for all
+    photos in it, without those in its sub-folders.
 
-    An interrupted run goes on when the command is given again: a photo is skipped if its result is there, unchanged,
-    and the agent, this package's version and the photo (its place, size and time of change) are those that it was made
-    of; else it is done anew. The folder of the results keeps a journal of that, .exposure-retouch.jsonl. Files that
-    this command did not write, or that were changed since, are never replaced without --overwrite. No file is ever
-    half-written: hidden ".part" files, which only a killed run leaves, are removed by a later one after a minute.
+    To resume an interrupted run, give the same command again. A photo is skipped if its result exists, is unchanged,
+    and was made by the same agent and version of this package from the same photo (path, size and modification time);
+    otherwise it is retouched again. The results folder keeps a journal of this, .exposure-retouch.jsonl. Files that
+    this command did not write, or that have changed since, are replaced only with --overwrite. No file is ever
+    half-written: a killed run may leave hidden ".part" files, which later runs remove once they are a minute old.
     """
 
     photos: tyro.conf.Positional[tuple[Path, ...]]  # JPEG, PNG, TIFF or raw files, or folders of them
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]  # folder for the results, under the same names
     model: Model = None  # run folder or agent file; the shipped agent by default
-    plans: bool = False  # also write every photo's plan, as JSON
-    overwrite: bool = False  # make all results anew, and replace whatever is in their place
+    plans: bool = False  # also write each photo's plan, as JSON
+    overwrite: bool = False  # retouch all photos again, and replace whatever files are in the way
 
     def run(self) -> int:
-        """Retouches what is not done yet; what fails is named at the end and doesn't stop the others."""
+        """Retouches the photos not done yet; failures don't stop the others and are listed at the end."""
+        from agents.retouching import Journal, find_photos, make_jobs, retouch
+        from agents.retouching.compiling import compile_ahead
+        from exposure_env.files import remove_leftovers
+
         if not self.photos:
             raise ValueError("name at least one photo")
         jobs = make_jobs(find_photos(self.photos), self.out, self.plans)
@@ -206,7 +207,7 @@ class Retouch:
 
 @dataclass(frozen=True)
 class Show:
-    """Draw a photo's episode, step by step, as one PNG."""
+    """Draw a photo's episode, step by step, as a storyboard in one PNG."""
 
     photo: tyro.conf.Positional[Path]  # JPEG, PNG, TIFF or raw file
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("storyboard.png")  # PNG to write
@@ -214,6 +215,10 @@ class Show:
 
     def run(self) -> int:
         """Writes the storyboard."""
+        from agents.pictures import episode_picture, write_picture
+        from exposure_env.files import load_image
+        from exposure_env.photos import Photo
+
         agent = _load(self.model)
         self.out.parent.mkdir(parents=True, exist_ok=True)
         write_picture(self.out, episode_picture(agent, Photo(self.photo.stem, load_image(self.photo).pixels)))
@@ -221,14 +226,16 @@ class Show:
         return 0
 
 
-def _load(model: Path | None) -> Agent:
+def _load(model: Path | None) -> "Agent":
+    from agents.saved_agent import load_agent
+
     if model is None:
         print("No --model given: using the small agent shipped with the package, trained on the sample photos.")
     return load_agent(model)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of the command `exposure`; returns its exit status."""
+    """The exit status of the command `exposure`, which is run with the arguments given, or the program's."""
     commands = (
         Annotated[Train, tyro.conf.subcommand("train")]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]

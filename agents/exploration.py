@@ -1,19 +1,19 @@
-"""Noise on the actions while they are collected (section 5.1)."""
+"""Exploration noise, added to the actions while episodes are collected (section 5.1)."""
 
 import numpy as np
 from stable_baselines3.common.noise import ActionNoise, NormalActionNoise, OrnsteinUhlenbeckActionNoise
 
 
 def exploration(noise: str | ActionNoise | None, sigma: float | None = None) -> ActionNoise | None:
-    """The noise of that name, or what was given.
+    """The noise with the given name; SB3's own noise objects and None are passed through.
 
     Args:
         noise: "ou", Ornstein-Uhlenbeck with theta 0.015 and dt 1 as in the paper (SB3's dt of 0.01 would shrink it);
-            "gaussian", independent; SB3's own; or None.
-        sigma: Of "ou", by default the paper's 0.03, or of "gaussian", by default 0.1; in actions.
+            "gaussian", independent at every step; an `ActionNoise` of SB3; or None.
+        sigma: Sigma of the noise, in actions; by default the paper's 0.03 for "ou" and 0.1 for "gaussian".
 
     Raises:
-        ValueError: If there is no such noise, or sigma is negative or of another one.
+        ValueError: If the noise is unknown, or sigma is negative or given for any other noise.
     """
     if sigma is not None and (noise not in ("ou", "gaussian") or sigma < 0):
         raise ValueError(f'sigma must be at least 0 and is of the noises "ou" and "gaussian", not {sigma} of {noise!r}')

@@ -1,4 +1,4 @@
-"""Small JSON files that a run keeps."""
+"""Small JSON files that describe runs."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from exposure_env.files import written_whole
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a dict as JSON, atomically."""
+    """Writes a dict as JSON, whole or not at all."""
     with written_whole(path) as file:
         file.write((json.dumps(content, indent=2) + "\n").encode())
 
@@ -17,7 +17,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The dict in a JSON file.
 
     Raises:
-        ValueError: If there is no such file, or it is something else.
+        ValueError: If the file is missing or holds anything but a JSON object.
     """
     try:
         content = json.loads(path.read_text())
@@ -29,15 +29,15 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def check_same(given: dict[str, Any], kept: dict[str, Any], path: Path) -> None:
-    """Makes sure that a run goes on as it began.
+    """Checks that a run continues with the settings it began with.
 
     Args:
-        given: Settings now.
-        kept: Settings then.
-        path: Where those are kept.
+        given: The settings now.
+        kept: The settings it began with.
+        path: The file that holds `kept`, for the error message.
 
     Raises:
-        ValueError: If they differ, naming where.
+        ValueError: If they differ; the message names the settings.
     """
     given = json.loads(json.dumps(given))  # tuples become lists
     if names := sorted(name for name in given.keys() | kept.keys() if given.get(name) != kept.get(name)):

@@ -1,8 +1,9 @@
-"""The three networks: actor, critic, discriminator. The only file that speaks NCHW.
+"""The three networks: actor, critic and discriminator.
 
-All share one stack, Exposure's (Hu et al. 2018): 4x4 convolutions of stride 2 that double the width down to 4 pixels,
-leaky ReLUs, one hidden layer of 128, no normalisation. Images also enter as statistics (section 4): mean luminance,
-contrast and saturation, one constant plane each, computed inside so that gradients and the penalty flow through them.
+All share one stack, that of Exposure (Hu et al. 2018): 4x4 convolutions of stride 2, each doubling the width, down to 4
+pixels; leaky ReLUs; one hidden layer of 128 units; no normalisation. Statistics of the images are further inputs
+(section 4): mean luminance, contrast and saturation, one constant plane each. They are computed inside the networks, so
+that gradients and the gradient penalty flow through them.
 """
 
 import torch
@@ -12,17 +13,17 @@ from torch.nn.utils import parametrizations
 
 from exposure_env.episode import LAYOUT
 
-IMAGES = tuple(LAYOUT[name].start for name in ("photo", "segment", "local"))  # their first planes
+IMAGES = tuple(LAYOUT[name].start for name in ("photo", "segment", "local"))  # the first plane of each
 
 
 def statistics(images: Tensor, contrast: str = "variance") -> Tensor:
-    """Luminance, contrast and saturation of images, clipped to [0, 1] first.
+    """Luminance, contrast and saturation of images, which are clipped to [0, 1] first.
 
-    On unclipped images the saturation has singularities which a policy finds at once.
+    Without clipping the saturation has singularities, and a policy finds them at once.
 
     Args:
         images: (N, 3, H, W) floats.
-        contrast: "variance" of luminance, as in Exposure's code, or its standard deviation, "std".
+        contrast: "variance", that of the luminance, as in Exposure's code; or "std", its standard deviation.
 
     Returns:
         (N, 3) floats.
@@ -42,36 +43,36 @@ def statistics(images: Tensor, contrast: str = "variance") -> Tensor:
 
 
 def _variance(luminance: Tensor) -> Tensor:
-    """The same number as Torch's `var`, which is five times as slow since it takes one pixel after the other."""
-    dtype, luminance = luminance.dtype, luminance.double()  # 64 bits, as Torch inside
+    """The same as Torch's `var`, but five times as fast: `var` goes through the pixels one by one."""
+    dtype, luminance = luminance.dtype, luminance.double()  # 64 bits, as Torch does internally
     return (luminance - luminance.mean((1, 2), keepdim=True)).square().mean((1, 2)).to(dtype)
 
 
 def with_statistics(planes: Tensor, first_channels: tuple[int, ...] = (0,), contrast: str = "variance") -> Tensor:
-    """The planes with three constant planes for each image whose first channel is named: (N, C + 3 len, H, W)."""
-    planes = planes.contiguous()  # one channel after the other, which is what follows goes through them
+    """(N, C + 3 n, H, W): the planes, and as further planes the statistics of n images, given by first channels."""
+    planes = planes.contiguous()  # channel by channel in memory, the order in which they are read next
     numbers = torch.cat([statistics(planes[:, c : c + 3], contrast) for c in first_channels], dim=1)
     return torch.cat([planes, numbers[:, :, None, None].expand(-1, -1, *planes.shape[2:])], dim=1)
 
 
 def halved(planes: Tensor, halvings: int) -> Tensor:
-    """The planes averaged down by 2^halvings: cheaper to look at, and blind to seams of a pixel."""
+    """The planes averaged down by a factor of 2^halvings: cheaper to process, and blind to one-pixel seams."""
     return functional.avg_pool2d(planes, 2**halvings) if halvings else planes
 
 
 class Stack(nn.Module):
-    """Planes in, numbers out.
+    """The layers that all networks share: planes in, numbers out.
 
     Args:
         channels: Number of input planes.
         size: Side of the input [px].
         outputs: Numbers per image.
         width: Channels of the first convolution; each further one doubles them.
-        halvings: Times the caller has halved the planes with `halved` before they come in.
+        halvings: How often the caller has already halved the planes with `halved`.
         hidden: Units of the hidden layer.
 
     Raises:
-        ValueError: If `size` after the halvings is not a multiple of 4 that convolutions bring down to 4 px or less.
+        ValueError: If less than 8 px are left of `size` after the halvings.
     """
 
     def __init__(self, channels: int, size: int, outputs: int, width: int, halvings: int = 0, hidden: int = 128):
@@ -94,7 +95,7 @@ class Stack(nn.Module):
 
 
 class Actor(nn.Module):
-    """State planes -> action in (-1, 1); 0, the untouched photo, before any training."""
+    """State planes -> action in (-1, 1); before any training 0, which leaves the photo untouched."""
 
     def __init__(self, channels: int, size: int, width: int = 32, halvings: int = 0):
         super().__init__()
@@ -109,7 +110,7 @@ class Actor(nn.Module):
 
 
 class Critic(nn.Module):
-    """State planes -> value V(s) (eq. 5), or with `action` Q(s, a); knows the statistics of photo and local image."""
+    """State planes -> V(s) (eq. 5), or with `action` Q(s, a); sees the statistics of photo and local image."""
 
     def __init__(self, channels: int, size: int, width: int = 32, halvings: int = 0, action: bool = False):
         super().__init__()
@@ -126,15 +127,15 @@ class Critic(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images -> scores, high for what looks like an expert's (section 2.3): the aesthetic evaluation function.
+    """Images -> scores, high if they look like an expert's (section 2.3): the aesthetic evaluation function.
 
     Args:
         size: Side of the images [px].
         width: See `Stack`.
         halvings: See `Stack`.
         contrast: See `statistics`.
-        spectral_norm: Divide the weights of every layer, as a matrix, by their largest singular value. It is
-            estimated by one power iteration per forward pass in training mode.
+        spectral_norm: Whether the weights of every layer, as a matrix, are divided by their largest singular value. It
+            is estimated by one power iteration per forward pass in training mode.
     """
 
     def __init__(self, size: int, width: int = 32, halvings: int = 0, contrast: str = "variance",

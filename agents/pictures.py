@@ -10,12 +10,12 @@ from exposure_env.photos import Photo
 
 
 def episode_picture(agent: Agent, photo: Photo, panel: int = 192) -> np.ndarray:
-    """The storyboard of an agent's episode on a photo: (rows, columns, 3) uint8, one panel for each step.
+    """The storyboard of an agent's episode on a photo: (rows, columns, 3) uint8, one panel per step.
 
     Args:
         agent: The agent.
         photo: The photo.
-        panel: Side of each of a panel's pictures [px].
+        panel: Side of each picture in a panel [px].
     """
     task, plan = agent.task([photo]), agent.plan(photo.image)
     state = episode.start(task.thumbnail(photo.image)[None], plan.labels[None], task.config.max_segments)
@@ -28,5 +28,5 @@ def episode_picture(agent: Agent, photo: Photo, panel: int = 192) -> np.ndarray:
 
 
 def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
-    """Writes (rows, columns, 3) uint8 as a PNG, JPEG or TIFF file."""
+    """Writes a (rows, columns, 3) uint8 picture as a PNG, JPEG or TIFF file."""
     files.save_image(path, files.ImageFile(picture, None, None, None))

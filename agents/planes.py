@@ -1,4 +1,4 @@
-"""What networks see of an episode: its planes, channels first, in whole batches."""
+"""The planes of episodes as the networks see them: channels first, in whole batches."""
 
 from collections.abc import Mapping
 
@@ -11,16 +11,16 @@ from exposure_env.task import ExposureTask
 
 
 def planes(task: ExposureTask, obs_type: ObsType, states: episode.EpisodeState, local: Tensor | None = None) -> Tensor:
-    """(N, C, H, W) planes as the actor sees them while it plays; gradients flow to the exposures so far.
+    """(N, C, H, W) planes as the actor sees them while it plays; gradients flow back to the exposures so far.
 
     Args:
         task: The task.
-        obs_type: Of the environment's observations: bytes are rounded.
-        states: N episodes, tensors.
-        local: (N, H, W, 3) their local images, where they are known already.
+        obs_type: Type of the environment's observations; unless it is "float32", images are rounded to bytes.
+        states: N episodes, as tensors.
+        local: (N, H, W, 3) local images of the episodes, if already known.
     """
     seen = episode.observe(states, task.local(states) if local is None else local, task.config.planes)
-    if obs_type != "float32":  # bytes, but for the progress of "dict"; the gradient passes as if they were not
+    if obs_type != "float32":  # bytes, except the progress of "dict"; the gradient ignores the rounding
         rounded = (seen.detach() * 255).round() / 255
         if obs_type == "dict":
             rounded[..., episode.LAYOUT["progress"]] = seen[..., episode.LAYOUT["progress"]]
@@ -30,9 +30,9 @@ def planes(task: ExposureTask, obs_type: ObsType, states: episode.EpisodeState, 
 
 def visited_planes(task: ExposureTask, obs_type: ObsType, finished: episode.EpisodeState, rows: Tensor,
                    states: episode.EpisodeState) -> Tensor:
-    """(M, C, H, W) planes of the states that `episode.visited` tells, without gradient.
+    """(M, C, H, W) planes of the states from `episode.visited`, without gradients.
 
-    A local image differs from the finished one only in the segments still to come, so each photo is exposed once.
+    A local image differs from the finished one only in the segments still to come, so each photo is exposed just once.
     """
     with torch.no_grad():
         done = (states.labels < states.step[:, None, None])[..., None]

@@ -1,4 +1,4 @@
-"""A policy plays photos to their ends: what every use of an agent begins with."""
+"""Episodes played to their end by a policy: the first step of every use of an agent."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -14,8 +14,8 @@ from exposure_env.task import ExposureTask, Scene
 class Policy(Protocol):
     """Anything that plays: every Stable-Baselines3 model and policy, every baseline.
 
-    One that has a method `plan(state: EpisodeState) -> EpisodeState` gives finished episodes at once instead, and an
-    attribute `fusion` takes the place of the task's.
+    A policy may also have a method `plan(state: EpisodeState) -> EpisodeState`, which finishes all episodes at once and
+    is then used instead of `predict`, and an attribute `fusion`, which replaces the task's.
     """
 
     def predict(self, observation: Any, state: Any = None, episode_start: np.ndarray | None = None,
@@ -26,7 +26,7 @@ class Policy(Protocol):
 
 def play(policy: Policy, task: ExposureTask, state: episode.EpisodeState,
          obs_type: observations.ObsType | None = None) -> episode.EpisodeState:
-    """The N episodes, played to their ends by the policy; arguments as for `evaluate`."""
+    """The N episodes, played to their end by the policy; arguments as for `evaluate`."""
     obs_type = obs_type or _obs_type(getattr(policy, "observation_space", None))
     hidden, episode_start = None, np.ones(len(state.step), bool)
     while not episode.is_done(state).all():
@@ -47,12 +47,12 @@ Photos = Sequence[Photo | int] | None
 
 
 def paired_scenes(task: ExposureTask, photos: Photos = None) -> list[Scene]:
-    """Photos with targets, made ready for the task; by default all its own, also by their positions.
+    """Scenes of photos with targets, given as photos or as positions in the task's; by default all of the task's.
 
     Raises:
-        ValueError: If there is no photo, or one has no target.
+        ValueError: If there are no photos, or one has no target.
     """
-    rng = np.random.default_rng(0)  # a task with random transforms or orders is played alike by every policy
+    rng = np.random.default_rng(0)  # every policy meets the same random transforms and orders
     scenes = [task.scene(photo, rng) for photo in (range(len(task.photos)) if photos is None else photos)]
     if not scenes:
         raise ValueError("there are no photos")

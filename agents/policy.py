@@ -14,17 +14,17 @@ from exposure_env.observations import plane_shape
 
 
 class ExposurePolicy(BasePolicy):
-    """Actor, perhaps a critic, and their optimizers.
+    """The actor, perhaps a critic, and their optimizers.
 
     Args:
-        observation_space: uint8 or float32 Box of 9 or 12 planes, channels first or last, or the Dict of parts.
+        observation_space: Box of 9 or 12 planes, uint8 or float32, channels first or last; or the Dict of parts.
         action_space: Box(-1, 1, (1,)).
-        lr_schedule: Learning rate as a function of the progress remaining.
+        lr_schedule: The actor's learning rate as a function of the remaining progress.
         width: See `networks.Stack`.
         halvings: See `networks.Stack`.
-        betas: Adam's.
-        critic: "V" for a value network V(s) besides the actor, "Q" for Q(s, a), None for none.
-        critic_lr_schedule: The critic's learning rate as a function of the progress remaining.
+        betas: Betas of Adam.
+        critic: "V" adds a value network V(s), "Q" a network Q(s, a), None neither.
+        critic_lr_schedule: The critic's learning rate as a function of the remaining progress.
 
     Raises:
         ValueError: If the observations are not those of this project's environments.
@@ -45,11 +45,11 @@ class ExposurePolicy(BasePolicy):
 
     @cached_property
     def optimizer(self) -> torch.optim.Optimizer:
-        """The actor's; made when it is first needed, as who only predicts would pay 70 MB for importing it."""
+        """The actor's optimizer, created on first use: importing it takes 70 MB, which prediction can do without."""
         return torch.optim.Adam(self.actor.parameters(), **self.learning)
 
     def forward(self, observation: Tensor | dict[str, Tensor], deterministic: bool = True) -> Tensor:
-        """Observations -> actions (N, 1); the policy has no randomness of its own."""
+        """Observations -> actions (N, 1); the policy itself is never random."""
         return self.actor(observed_planes(observation))
 
     _predict = forward

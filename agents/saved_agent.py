@@ -1,4 +1,4 @@
-"""An agent as one safetensors file: weights, and the settings it needs to be used again. Nothing in it is executed."""
+"""Agents as safetensors files: the weights, and the settings needed to use them. Nothing in a file is executed."""
 
 import json
 import os
@@ -24,23 +24,23 @@ FORMAT = "deepexposure-gym agent, version 1"
 FILE_NAME = "agent.safetensors"
 SHIPPED = Path(__file__).parent / "pretrained" / FILE_NAME
 ACTION_SPACE = Box(-1.0, 1.0, (1,), np.float32)
-SETTINGS = {field.name for field in fields(TaskConfig)} - {"transform", "shaping", "labels_folder"}  # a training's
-PLACEHOLDER = [Photo("none", np.zeros((8, 8, 3), np.float32))]  # a task needs a photo, even to tell its spaces
+SETTINGS = {field.name for field in fields(TaskConfig)} - {"transform", "shaping", "labels_folder"}  # only for training
+PLACEHOLDER = [Photo("none", np.zeros((8, 8, 3), np.float32))]  # a task needs a photo, even to define its spaces
 
 
 class Agent(NamedTuple):
-    """A policy and the settings of the task that it was trained on."""
+    """A policy and the settings of the task it was trained on."""
 
     policy: ExposurePolicy
     segmenter: str
     settings: dict[str, Any]  # fields of `TaskConfig`
 
     def task(self, photos: Any = None, reward_model: Any = "psnr") -> ExposureTask:
-        """The agent's own task, on other photos."""
+        """The agent's task, on the given photos."""
         return ExposureTask(photos, self.segmenter, reward_model, **self.settings)
 
     def plan(self, image: np.ndarray) -> RetouchPlan:
-        """The agent's retouch of one photo.
+        """The agent's plan to retouch one photo.
 
         Args:
             image: (H, W, 3) uint8, uint16 or floats in [0, 1], of any size.
@@ -56,7 +56,7 @@ class Agent(NamedTuple):
 
 
 def save_agent(path: str | os.PathLike, policy: ExposurePolicy, task: ExposureTask) -> None:
-    """Writes an agent, atomically.
+    """Writes an agent, whole or not at all.
 
     Args:
         path: File to write.
@@ -64,7 +64,7 @@ def save_agent(path: str | os.PathLike, policy: ExposurePolicy, task: ExposureTa
         task: The task it was trained on.
 
     Raises:
-        ValueError: If the task has a segmenter or a fusion that is not named by a string: it could not be loaded.
+        ValueError: If the task's segmenter or fusion is not given by name: it could not be loaded again.
     """
     settings = {name: value for name, value in asdict(task.config).items() if name in SETTINGS}
     for name, value in {"segmenter": task.segmenter, "fusion": task.config.fusion}.items():
@@ -76,11 +76,11 @@ def save_agent(path: str | os.PathLike, policy: ExposurePolicy, task: ExposureTa
     path.parent.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.contiguous().cpu() for name, tensor in policy.actor.state_dict().items()}
     with written_whole(path) as file:
-        file.write(_sorted(save(weights, meta)))  # save_file would make it readable for its owner only
+        file.write(_sorted(save(weights, meta)))  # save_file would make it readable only by its owner
 
 
 def _sorted(content: bytes) -> bytes:
-    """The same safetensors file with its header in order: as written, it differs from time to time, weights or no."""
+    """The same safetensors file with a sorted header; `save` orders the metadata differently each time."""
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
@@ -88,10 +88,10 @@ def _sorted(content: bytes) -> bytes:
 
 
 def load_agent(path: str | os.PathLike | None = None) -> Agent:
-    """Reads an agent: a file, the run folder that holds it, or None for the small one shipped with the package.
+    """The agent in a file or a run folder; by default the small one shipped with the package.
 
     Raises:
-        ValueError: If the file is missing, no agent, damaged, or its weights don't fit its settings.
+        ValueError: If the file is missing, damaged or not an agent, or its weights don't fit its settings.
     """
     path = SHIPPED if path is None else Path(path)
     path = path / FILE_NAME if path.is_dir() else path
@@ -114,15 +114,15 @@ def load_agent(path: str | os.PathLike | None = None) -> Agent:
 
 
 def _empty(meta: dict[str, str], path: Path) -> Agent:
-    """The agent that the metadata describe, not trained."""
+    """The untrained agent that the metadata describes."""
     try:
         settings, shape = json.loads(meta["settings"]), json.loads(meta["policy"])
-        # Nothing else may reach the constructors: a "reward_model" would be imported and called.
+        # No other setting may reach the constructors: a "reward_model" would be imported and called.
         if extra := set(settings) - SETTINGS | set(shape) - {"width", "halvings"}:
             raise ValueError(f"{sorted(extra)} don't belong to an agent")
         task = ExposureTask(PLACEHOLDER, meta["segmenter"], **settings)
         policy = ExposurePolicy(observation_space(task.config, "uint8"), ACTION_SPACE, **shape)
-    except (KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:  # torch's are RuntimeErrors
+    except (KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:  # Torch raises RuntimeErrors
         raise ValueError(f"the settings in {path} are not those of an agent: {error}") from error
     policy.set_training_mode(False)
     return Agent(policy, meta["segmenter"], settings)

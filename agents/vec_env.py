@@ -1,4 +1,4 @@
-"""`ExposureVectorEnv` for Stable-Baselines3, whose algorithms take its own kind of `VecEnv`."""
+"""An adapter from `ExposureVectorEnv` to `VecEnv`, the interface that Stable-Baselines3's algorithms take."""
 
 from typing import Any
 
@@ -14,15 +14,15 @@ from exposure_env.vector import ExposureVectorEnv
 
 
 class ExposureVecEnv(VecEnv):
-    """N photos at once as an SB3 `VecEnv`; episodes restart in the step that ends them.
+    """N episodes at once as an SB3 `VecEnv`; each restarts in the step that ends it.
 
     Args:
         env: A vector environment with `autoreset_mode=SAME_STEP`, an id, or None for "Exposure/Local-v0".
-        num_envs: Number of environments, where `env` is an id.
-        **kwargs: Arguments of `ExposureVectorEnv`, where `env` is an id.
+        num_envs: Number of environments if `env` is an id or None.
+        **kwargs: Arguments of `ExposureVectorEnv` if `env` is an id or None.
 
     Raises:
-        ValueError: If `env` is of another kind or of another autoreset mode.
+        ValueError: If `env` is of another kind or has another autoreset mode.
     """
 
     def __init__(self, env: ExposureVectorEnv | str | None = None, num_envs: int = 8, **kwargs: Any):
@@ -39,27 +39,27 @@ class ExposureVecEnv(VecEnv):
         self.envs = env.unwrapped
         self.render_mode = self.envs.render_mode
         super().__init__(self.envs.num_envs, self.envs.single_observation_space, self.envs.single_action_space)
-        self.elsewhere: EpisodeState | None = None  # the episodes, as long as `DeviceVecEnv` plays them on a device
+        self.elsewhere: EpisodeState | None = None  # the episodes while `DeviceVecEnv` plays them on a device
         self._actions: np.ndarray | None = None
         self._returns, self._lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, int)
 
     @property
     def task(self) -> ExposureTask:
-        """Photos, rendering and reward: what an agent that knows the transition reads."""
+        """Photos, rendering and reward, for agents that know the transition."""
         return self.envs.task
 
     @property
     def state(self) -> EpisodeState | None:
-        """The episodes as they are now: NumPy, or tensors while they are played on a device."""
+        """The current episodes: arrays, or tensors while they are played on a device."""
         return self.envs.state if self.elsewhere is None else self.elsewhere
 
     @property
     def finished(self) -> Outcome | None:
-        """The episodes that the last step ended: NumPy, or tensors if they were played on a device."""
+        """The episodes that the last step ended: arrays, or tensors if they were played on a device."""
         return self.envs.finished
 
     def reset(self) -> Any:
-        """First observations of N new episodes."""
+        """The first observations of N new episodes."""
         seeds = list(self._seeds)
         photos = [options.get("photo") for options in self._options]
         observations, infos = self.envs.reset(seed=seeds, options={"photo": photos})
@@ -70,11 +70,11 @@ class ExposureVecEnv(VecEnv):
         return observations
 
     def step_async(self, actions: np.ndarray) -> None:
-        """Keeps the actions (N, 1) for `step_wait`."""
+        """Stores the actions (N, 1) for `step_wait`."""
         self._actions = actions
 
     def step_wait(self) -> tuple[Any, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        """Observations, float32 rewards (N,), dones (N,), one info each; "episode" has return and length at the end."""
+        """Observations, float32 rewards (N,), dones (N,), N infos; at the end "episode" holds return and length."""
         observations, rewards, dones, _, batched = self.envs.step(self._actions)
         self._returns += rewards
         self._lengths += 1
@@ -92,17 +92,17 @@ class ExposureVecEnv(VecEnv):
         return observations, rewards.astype(np.float32), dones, infos
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of all that further steps depend on; see `ExposureVectorEnv.state_dict`."""
+        """A copy of everything that later steps depend on; see `ExposureVectorEnv.state_dict`."""
         return {"envs": self.envs.state_dict(), "returns": self._returns.copy(), "lengths": self._lengths.copy()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where another environment of the same settings and photos was; seeds waiting for a reset are dropped.
+        """Resumes where an environment with the same settings and photos left off; pending seeds are dropped.
 
         Args:
-            state: What its `state_dict` gave.
+            state: The result of its `state_dict`.
 
         Raises:
-            ValueError: If it is the state of something else, or of another number or size of episodes.
+            ValueError: If it is the state of something else, or its episodes differ in number or size.
         """
         if missing := {"envs", "returns", "lengths"} - state.keys():
             raise ValueError(f"this is not the state of an ExposureVecEnv: it lacks {sorted(missing)}")
@@ -117,11 +117,11 @@ class ExposureVecEnv(VecEnv):
         self.envs.close()
 
     def get_images(self) -> list[np.ndarray]:
-        """One storyboard panel each."""
+        """One storyboard panel per environment."""
         return list(self.envs.render() or [])
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """The attribute of the one underlying vector environment, repeated."""
+        """The attribute of the one underlying vector environment, repeated for each index."""
         return [getattr(self.envs, attr_name) for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
@@ -129,20 +129,20 @@ class ExposureVecEnv(VecEnv):
         setattr(self.envs, attr_name, value)
 
     def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
-        """Calls the method of the one underlying vector environment, once; its result, repeated."""
+        """The result of one call of the underlying vector environment's method, repeated for each index."""
         result = getattr(self.envs, method_name)(*method_args, **method_kwargs)
         return [result for _ in self._get_indices(indices)]
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
-        """False, but for SB3's Monitor: returns and lengths are in the infos as it would put them."""
+        """True only for SB3's Monitor, because the infos already hold the returns and lengths it would add."""
         return [wrapper_class.__name__ == "Monitor" for _ in self._get_indices(indices)]
 
 
 def adapted(env: Any) -> Any:
-    """The environment as an `ExposureVecEnv`, still in the SB3 wrappers it came in; None for None.
+    """The environment as an `ExposureVecEnv`, inside any SB3 wrappers it came in; None for None.
 
     Args:
-        env: An `ExposureVecEnv`, an `ExposureVectorEnv` or an id.
+        env: An `ExposureVecEnv`, an `ExposureVectorEnv`, an id or None.
 
     Raises:
         ValueError: If it is of another kind.

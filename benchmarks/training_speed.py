@@ -40,7 +40,8 @@ from agents.baselines.off_policy import build_off_policy, rollout_steps
 from agents.benchmark.protocols import Split, misexposed_protocol
 from agents.networks import Actor, Critic
 from agents.rewards.adversarial import AdversarialCallback
-from agents.training.configuration import PRESETS, TrainConfig, build
+from agents.training.building import build
+from agents.training.configuration import PRESETS, TrainConfig
 from exposure_env.episode import EpisodeState, is_done, observe, select
 from exposure_env.photos import Photo
 from exposure_env.task import ExposureTask

@@ -21,7 +21,7 @@ FLOORS = {
         "increments render retouch settings", "kernels observations scenes", "task", "env vector",
     ],
     "agents": [
-        "arrays exploration json_files networks planes playing vec_env", "policy rewards",
+        "arrays errors exploration json_files method networks planes playing vec_env", "policy rewards",
         "baselines deep_exposure saved_agent", "evaluation pictures retouching", "training", "benchmark", "cli",
     ],
 }  # fmt: skip

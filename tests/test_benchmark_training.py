@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from agents.deep_exposure.gradients import GRADIENTS
-from agents.training.configuration import PRESETS, build
+from agents.training.building import build
+from agents.training.configuration import PRESETS
 from exposure_env.episode import EpisodeState
 from exposure_env.photos import Photo
 

@@ -29,7 +29,8 @@ from agents.benchmark.claims.trainings import (
 from agents.benchmark.protocols import Split
 from agents.deep_exposure.gradients import GRADIENTS
 from agents.evaluation.metrics import interval
-from agents.training.configuration import PRESETS, build
+from agents.training.building import build
+from agents.training.configuration import PRESETS
 from exposure_env.episode import EpisodeState, select
 from exposure_env.photos import Photo
 from exposure_env.task import ExposureTask

@@ -10,12 +10,13 @@ from PIL import Image
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.cli import main
+from agents.errors import Diverged
 from agents.saved_agent import FILE_NAME, load_agent
+from agents.training.building import build
 from agents.training.checkpoints import CHECKPOINT, read_checkpoint
-from agents.training.configuration import TrainConfig, build
+from agents.training.configuration import TrainConfig
 from agents.training.curves import figure_of_curves, read_csv
 from agents.training.diagnostics import SHIFTS, Diagnostics, ev_response, storyboards
-from agents.training.health import Diverged
 from agents.training.run import train
 from exposure_env.image import expose
 from exposure_env.photos import sample_photos

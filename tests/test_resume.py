@@ -20,8 +20,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.cli import main
 from agents.saved_agent import FILE_NAME
+from agents.training.building import build
 from agents.training.checkpoints import CHECKPOINT, Checkpoints, Randomness, read_checkpoint, write_checkpoint
-from agents.training.configuration import TrainConfig, build
+from agents.training.configuration import TrainConfig
 from agents.training.run import read_config, read_folders, train
 from agents.training.run_log import PROGRESS, ProgressLog
 from exposure_env.files import ImageFile, save_image

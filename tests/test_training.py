@@ -13,9 +13,10 @@ from PIL import Image
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.deep_exposure import Method
+from agents.errors import Diverged
 from agents.saved_agent import load_agent
-from agents.training.configuration import PRESETS, TrainConfig, build, decay
-from agents.training.health import Diverged
+from agents.training.building import build
+from agents.training.configuration import PRESETS, TrainConfig, decay
 from agents.training.run import Run, train
 from exposure_env.photos import Photo, thumbnail
 

@@ -20,7 +20,8 @@ from agents.evaluation.whole_photos import as_levels, best_constant, best_evs, e
 from agents.playing import Policy
 from agents.policy import ExposurePolicy
 from agents.saved_agent import save_agent
-from agents.training.configuration import TrainConfig, build, decay, task_settings
+from agents.training.building import build
+from agents.training.configuration import TrainConfig, decay, task_settings
 from exposure_env.photos import Photo
 from exposure_env.task import ExposureTask
 

@@ -22,10 +22,10 @@ from stable_baselines3.common.utils import FloatSchedule
 from agents.deep_exposure.collecting import Collecting
 from agents.deep_exposure.collecting_on_device import ROLLOUTS
 from agents.deep_exposure.gradients import GRADIENTS
-from agents.deep_exposure.method import Method
 from agents.deep_exposure.resumable import Resumable
 from agents.deep_exposure.targets import critic_targets, critic_values
 from agents.exploration import exploration
+from agents.method import Method
 from agents.policy import ExposurePolicy
 from agents.vec_env import ExposureVecEnv, adapted
 from exposure_env import episode

@@ -11,10 +11,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from agents.deep_exposure.method import FACTORS, Learner
+from agents.deep_exposure.learner import Learner
 from agents.planes import planes, visited_planes
 from exposure_env import episode, increments
 from exposure_env.image import clip, expose
+
+FACTORS: dict[str, Callable[[float], float]] = {  # of II's advantage, by the discount factor
+    "potential": lambda gamma: 1.0,
+    "paper_abs": lambda gamma: abs(gamma - 1),
+    "paper_literal": lambda gamma: gamma - 1,
+}
 
 
 def exposures(model: Learner, states: episode.EpisodeState, actions: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from agents.arrays import on_host
-from agents.deep_exposure.method import Learner
+from agents.deep_exposure.learner import Learner
 from agents.planes import visited_planes
 from exposure_env import episode, increments
 from exposure_env.image import clip

@@ -1,4 +1,4 @@
-"""Training runs: a configuration, a folder, and all that is written there.
+"""Training runs: a configuration, a folder, and everything written to it.
 
-Nothing is handed on from here: `run` loads TensorBoard and matplotlib, and who wants a configuration needs neither.
+Nothing is re-exported here: `run` loads TensorBoard and matplotlib, which a mere configuration does not need.
 """

@@ -1,8 +1,8 @@
-"""Going on with an interrupted training run, bit for bit: what a run's state is, and the files that keep it.
+"""Checkpoints, from which an interrupted training run resumes bit for bit: a run's state, and the file that keeps it.
 
-Bit for bit on the CPU: a GPU adds up gradients in another order every time, so there the run goes on with the same
-photos, noise and order, but not to the last bit. The state is taken between two updates, where nothing is half done.
-`checkpoint.pt` holds tensors, numbers, strings, lists and dicts only and is read as such: nothing in it can execute.
+Bit for bit on the CPU: a GPU adds up gradients in a different order every time, so there a resumed run gets the same
+photos, noise and order, but not the same last bits. The state is taken between two updates, when nothing is half done.
+`checkpoint.pt` holds only tensors, numbers, strings, lists and dicts and is read as such: nothing in it can execute.
 """
 
 import json
@@ -26,19 +26,19 @@ FORMAT = "deepexposure-gym checkpoint, version 1"
 
 
 class Randomness:
-    """The states of the generators that a whole process shares: Python's, NumPy's and Torch's."""
+    """The random number generators that a whole process shares: Python's, NumPy's and Torch's."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Their states; of Torch the CPU's, the only one that training draws from, on whatever device."""
-        name, keys, *rest = np.random.get_state()  # SB3's noise draws from it
+        """The states of the generators; Torch's is the CPU's, the only one that training uses, on any device."""
+        name, keys, *rest = np.random.get_state()  # used by SB3's noise
         return {"python": json.dumps(random.getstate()), "numpy": json.dumps([name, keys.tolist(), *rest]),
                 "torch": torch.get_rng_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Sets them.
+        """Restores the states of the generators.
 
         Args:
-            state: What `state_dict` gave.
+            state: The result of `state_dict`.
 
         Raises:
             ValueError: If it is the state of something else.
@@ -54,14 +54,14 @@ class Randomness:
 
 
 class Checkpoints(BaseCallback):
-    """Writes the state of a run between two updates: at the start, every so many updates, and at the end.
+    """A callback that saves a run between two updates: at the start, at regular intervals, and at the end.
 
     Args:
         path: File to write.
-        parts: What the run consists of, by name: each has `state_dict` and `load_state_dict`. One is the "model".
-        every: Updates between two checkpoints; more where the run is not healthy when one is due.
-        healthy: Whether the run is worth keeping as it is.
-        before: Called before a checkpoint is written, with the number of updates.
+        parts: The parts of the run by name, among them "model"; each has `state_dict` and `load_state_dict`.
+        every: Updates between two checkpoints; one that is due waits until the run is healthy.
+        healthy: Whether the run is worth saving in its current state.
+        before: Called with the number of updates before each checkpoint is written.
 
     Raises:
         ValueError: If `every` is below 1.
@@ -73,7 +73,7 @@ class Checkpoints(BaseCallback):
         if every < 1:
             raise ValueError(f"checkpoint_every must be at least 1, not {every}")
         self.path, self.parts, self.every, self.healthy, self.before = path, parts, every, healthy, before
-        self.written = -every  # so that the first is written before the first update
+        self.written = -every  # so that one is written before the first update
         self.playing = False
 
     def _on_rollout_start(self) -> None:
@@ -88,20 +88,20 @@ class Checkpoints(BaseCallback):
         self.playing = False
 
     def _on_training_end(self) -> None:
-        if self.model.num_updates > self.written and not self.playing:  # a callback may stop it in the midst of play
+        if self.model.num_updates > self.written and not self.playing:  # a callback may stop it during play
             self.write()
 
     def write(self) -> None:
-        """Writes the state as it is now."""
+        """Writes the current state."""
         self.written = self.parts["model"].num_updates
         self.before(self.written)
         write_checkpoint(self.path, {name: part.state_dict() for name, part in self.parts.items()})
 
     def load(self) -> None:
-        """Sets all parts to what the file says.
+        """Restores all parts from the file.
 
         Raises:
-            ValueError: If there is no such file, it is damaged, or of another kind of run.
+            ValueError: If the file is missing, damaged, or of another kind of run.
         """
         state = read_checkpoint(self.path)
         if missing := self.parts.keys() - state.keys():
@@ -112,14 +112,14 @@ class Checkpoints(BaseCallback):
 
 
 def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Writes a state, atomically: whenever the power fails, the file is the old one or the new one.
+    """Writes a state, whole or not at all: whenever the power fails, the file is either the old or the new one.
 
     Args:
         path: File to write.
         state: Tensors, arrays, numbers, strings, None, and lists, tuples and dicts of them.
 
     Raises:
-        ValueError: If there is something else in it.
+        ValueError: If it contains anything else.
     """
     with written_whole(path) as file:
         torch.save({"format": FORMAT, **tensors(state)}, file)
@@ -132,12 +132,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         path: File to read.
 
     Raises:
-        ValueError: If there is no such file, or it is damaged or something else.
+        ValueError: If the file is missing, damaged or not a checkpoint.
     """
     if not path.is_file():
         raise ValueError(f"there is no {path}, so there is nothing to go on with: start a new run")
     try:
-        with zipfile.ZipFile(path) as archive:  # its checksums: torch.load looks at none
+        with zipfile.ZipFile(path) as archive:  # for its checksums, which torch.load ignores
             if damaged := archive.testzip():
                 raise ValueError(f"the checksum of {damaged} is wrong")
         state = torch.load(path, map_location="cpu", weights_only=True)

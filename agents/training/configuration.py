@@ -1,79 +1,68 @@
-"""Everything that a training depends on, and the agent built from it."""
+"""Everything that a training depends on, but the photos; nothing here loads Torch."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
-from stable_baselines3.common.type_aliases import Schedule
-
-from agents.deep_exposure import DeepExposure, Method
-from agents.exploration import exploration
-from agents.rewards.adversarial import AdversarialCallback
-from agents.rewards.discriminator import DiscriminatorReward
-from agents.rewards.experts import ExpertPhotos
-from agents.rewards.trainer import DiscriminatorTrainer
-from agents.vec_env import ExposureVecEnv
-from exposure_env.photos import Misexpose, Photo
-from exposure_env.settings import TaskConfig
+from agents.method import Method
 
 
 @dataclass(frozen=True)
 class TrainConfig(Method):
-    """Everything that a training run depends on, but the photos: the method, and what follows.
+    """Everything that a training run depends on, except the photos: the method's settings, and the following.
 
-    The defaults are the `quick` preset's.
+    The defaults are those of the preset `quick`.
     """
 
-    # Of the method, other than the paper's
-    critic_steps: int = 8  # steps of the critic per update, each on its share of the episodes; 1 accumulates too
-    shaping: bool = True  # of I and q: the score of the image so far is a shaping potential
-    ev_penalty: float = 1.2  # pull towards small exposures [score/stop^2]: shyer, but less often wrong
+    # Settings of the method with other defaults
+    critic_steps: int = 8  # of I and q: steps of the critic per update, each on its share of the episodes
+    shaping: bool = True  # of I and q: use the score of the image so far as a shaping potential
+    ev_penalty: float = 1.2  # pull towards small exposures [score/stop^2]: larger is shyer, but less often wrong
 
     total_timesteps: int = 40_000  # exposures to try; a photo of six segments takes six
-    seed: int = 0  # same seed, same weights
-    device: str = "auto"  # "cpu", "cuda", or "auto"
-    checkpoint_every: int = 25  # updates between two checkpoints, from which an interrupted run can go on
+    seed: int = 0  # random seed; on a CPU the same seed gives the same weights
+    device: str = "auto"  # "cpu", "cuda", or "auto": a GPU if there is one
+    checkpoint_every: int = 25  # updates between two checkpoints, from which an interrupted run can resume
 
-    # The task; see exposure_env.settings.TaskConfig
-    task_preset: Literal["recommended", "paper"] = "recommended"  # see exposure_env.settings.TASK_PRESETS
-    max_segments: int = 6  # of one photo
-    fusion: str | None = None  # how a finished plan is rendered; None takes the task preset's, as below
-    reward_image: Literal["fused", "local", "both"] | None = None  # which image is scored
-    space: Literal["linear", "encoded"] | None = None  # what an exposure multiplies
-    planes: Literal["full", "paper"] | None = None  # what the agent sees
+    # The task; see `exposure_env.settings.TaskConfig`
+    task_preset: Literal["recommended", "paper"] = "recommended"  # defaults of the task, see exposure_env/settings.py
+    max_segments: int = 6  # largest number of segments in a photo
+    fusion: str | None = None  # how the result is rendered, see exposure_env/fusion.py; None: as in the task preset
+    reward_image: Literal["fused", "local", "both"] | None = None  # image to be scored; None: as in the task preset
+    space: Literal["linear", "encoded"] | None = None  # values that an exposure multiplies; None: as in the task preset
+    planes: Literal["full", "paper"] | None = None  # what the agent sees, 12 planes or the paper's 9; None: as in the task preset
     num_envs: int = 64  # photos retouched at once
 
     # The actor
-    learning_rate: float = 2e-4  # of the actor, at the start
-    learning_rate_decay: float = 0.05  # exponential, to this fraction of the start
-    critic_learning_rate: float = 2e-3  # of I and q, at the start
-    critic_learning_rate_decay: float = 0.05  # exponential, to this fraction of the start
-    noise: Literal["ou", "gaussian"] = "ou"  # kind of the exploration noise: Ornstein-Uhlenbeck, or independent
-    exploration: float = 0.03  # its sigma, in actions
-    adam_betas: tuple[float, float] = (0.5, 0.9)  # of the actor and the critic
-    width: int = 16  # channels of the first convolution, of all networks
-    halvings: int = 1  # times the 64 px planes are halved before the networks look at them
+    learning_rate: float = 2e-4  # initial learning rate of the actor
+    learning_rate_decay: float = 0.05  # final learning rate of the actor as a fraction of the initial one
+    critic_learning_rate: float = 2e-3  # of I and q: initial learning rate of the critic
+    critic_learning_rate_decay: float = 0.05  # final learning rate of the critic as a fraction of the initial one
+    noise: Literal["ou", "gaussian"] = "ou"  # exploration noise: Ornstein-Uhlenbeck, or independent at each step
+    exploration: float = 0.03  # sigma of the exploration noise, in actions
+    adam_betas: tuple[float, float] = (0.5, 0.9)  # betas of Adam, for the actor and the critic
+    width: int = 16  # channels of the first convolution in all networks
+    halvings: int = 1  # how often the 64 px planes are halved before they enter the networks
 
-    # The reward: a discriminator, or with targets known "psnr", the yardstick
-    reward: Literal["discriminator", "psnr"] = "discriminator"
-    discriminator_learning_rate: float = 5e-4  # at the start
-    discriminator_learning_rate_decay: float = 0.05  # exponential, to this fraction of the start
-    discriminator_loss: Literal["wgan-gp", "relativistic"] = "wgan-gp"  # eq. (12), or R3GAN's with R1 and R2
-    spectral_norm: bool = False  # bound the discriminator's layers to a norm of 1
-    discriminator_batch_size: int = 64  # real images, and as many fakes, in a step
+    # The reward
+    reward: Literal["discriminator", "psnr"] = "discriminator"  # "psnr", as a yardstick, needs photos with targets
+    discriminator_learning_rate: float = 5e-4  # initial learning rate of the discriminator
+    discriminator_learning_rate_decay: float = 0.05  # its final learning rate as a fraction of the initial one
+    discriminator_loss: Literal["wgan-gp", "relativistic"] = "wgan-gp"  # the paper's (eq. 12), or R3GAN's with R1 and R2
+    spectral_norm: bool = False  # limit the discriminator's layers to a spectral norm of 1
+    discriminator_batch_size: int = 64  # real images, and as many fakes, in a discriminator step
     n_critic: int = 5  # discriminator steps per update of the actor
     warm_up: int = 30  # discriminator steps before the actor's first update
     gradient_penalty: float = 10.0  # weight of the penalty on the discriminator's slope (eq. 12)
-    one_sided: bool = True  # penalise only slopes above 1
-    drift: float = 1e-3  # weight of the mean squared score of real photos
-    contrast: Literal["variance", "std"] = "std"  # statistic plane of the discriminator
-    pooled: float = 0.25  # fraction of fakes from earlier rollouts
-    pool_size: int = 2048  # images of earlier rollouts that are remembered
+    one_sided: bool = True  # penalise only slopes above 1, not those below
+    drift: float = 1e-3  # weight of the penalty on the mean squared score of real photos
+    contrast: Literal["variance", "std"] = "std"  # contrast as the discriminator sees it: variance of luminance, or deviation
+    pooled: float = 0.25  # fraction of fakes that come from earlier rollouts
+    pool_size: int = 2048  # number of images remembered from earlier rollouts
     unfinished: float = 0.0  # fraction of fakes that are images of unfinished episodes
     misexposed: float = 0.5  # fraction of fakes that are misexposed experts' photos
-    misexposed_range: tuple[float, float] = (-2.5, 2.5)  # EV of misexposed experts' photos [stops]
-    misexposed_local: float = 0.0  # deviation of their EV from place to place [stops]
+    misexposed_range: tuple[float, float] = (-2.5, 2.5)  # lowest and highest EV of misexposed experts' photos [stops]
+    misexposed_local: float = 0.0  # deviation of their EV within a photo [stops]
 
 
 PRESETS = {
@@ -91,76 +80,16 @@ PRESETS = {
 
 
 def config_of(settings: dict[str, Any]) -> TrainConfig:
-    """The configuration whose fields these are, as JSON holds them: lists in place of tuples."""
+    """The configuration with these fields, as read from JSON, with lists in place of tuples."""
     return TrainConfig(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
 
 
-def build(
-    config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
-) -> tuple[DeepExposure, AdversarialCallback | None]:
-    """The agent and the game it is trained in, not yet trained; no game if `config.reward` isn't a discriminator.
-
-    Args:
-        config: The configuration.
-        photos: What the agent learns to retouch; targets are used by the reward "psnr" alone.
-        experts: Good photos, of other scenes or not, unpaired.
-
-    Raises:
-        ValueError: If there are no photos or experts, or a setting makes no sense.
-    """
-    for name, least in {"total_timesteps": 1, "seed": 0, "width": 1, "halvings": 0, "n_critic": 1, "warm_up": 0,
-                        "discriminator_batch_size": 1, "checkpoint_every": 1}.items():
-        if getattr(config, name) < least:
-            raise ValueError(f"{name} must be at least {least}, not {getattr(config, name)}")
-    torch.manual_seed(config.seed)
-    device, game, reward = _device(config.device), None, config.reward
-    if reward == "discriminator":
-        reward = DiscriminatorReward(width=config.width, halvings=config.halvings, contrast=config.contrast,
-                                     spectral_norm=config.spectral_norm, device=device)
-        game = _game(config, experts, reward)
-    env = ExposureVecEnv(None, config.num_envs, photos=photos, reward_model=reward, preset=config.task_preset,
-                         **task_settings(config))
-    env.seed(config.seed)
-    model = DeepExposure(
-        "CnnPolicy", env, decay(config.learning_rate, config.learning_rate_decay),
-        critic_learning_rate=decay(config.critic_learning_rate, config.critic_learning_rate_decay),
-        action_noise=exploration(config.noise, config.exploration),
-        policy_kwargs={"width": config.width, "halvings": config.halvings, "betas": config.adam_betas},
-        seed=config.seed, device=device, **{field.name: getattr(config, field.name) for field in fields(Method)},
-    )
-    return model, game
-
-
-def _game(config: TrainConfig, experts: Sequence[Photo], reward: DiscriminatorReward) -> AdversarialCallback:
-    trainer = DiscriminatorTrainer(
-        reward, learning_rate=decay(config.discriminator_learning_rate, config.discriminator_learning_rate_decay),
-        loss=config.discriminator_loss, gradient_penalty=config.gradient_penalty, one_sided=config.one_sided,
-        drift=config.drift, seed=config.seed,
-    )
-    misexposure, size = Misexpose(config.misexposed_range, local=config.misexposed_local), TaskConfig().size
-    return AdversarialCallback(
-        trainer, ExpertPhotos(experts, size, misexposure, config.seed), n_critic=config.n_critic,
-        batch_size=config.discriminator_batch_size, warm_up=config.warm_up, pooled=config.pooled,
-        misexposed=config.misexposed, unfinished=config.unfinished, pool_size=config.pool_size, seed=config.seed,
-    )
-
-
 def task_settings(config: TrainConfig) -> dict:
-    """The settings of the task that a configuration sets itself, rather than the task's preset."""
+    """The task's settings that a configuration overrides in the task's preset."""
     named = {name: getattr(config, name) for name in ("fusion", "reward_image", "space", "planes")}
     return {"max_segments": config.max_segments} | {name: it for name, it in named.items() if it is not None}
 
 
-def _device(name: str) -> str:
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError) as error:  # the latter where torch was built without CUDA
-        raise ValueError(f'device must be "auto", "cpu" or a GPU like "cuda", not {name!r}: {error}') from error
-    return name
-
-
-def decay(start: float, fraction: float) -> Schedule:
-    """Schedule that falls exponentially from `start` to `fraction` of it, as a function of the progress remaining."""
+def decay(start: float, fraction: float) -> Callable[[float], float]:
+    """A schedule that decays exponentially from `start` to `fraction` of it as the remaining progress falls to 0."""
     return lambda remaining: start * fraction ** (1 - remaining)

@@ -7,11 +7,8 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter
 
+from agents.errors import Diverged
 from agents.rewards.adversarial import AdversarialCallback
-
-
-class Diverged(RuntimeError):
-    """The training is beyond repair."""
 
 
 class Health(BaseCallback):

@@ -9,14 +9,16 @@ from typing import NamedTuple
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ProgressBarCallback
 
 from agents.deep_exposure import DeepExposure
+from agents.errors import Diverged
 from agents.json_files import check_same, read_json, write_json
 from agents.pictures import write_picture
 from agents.saved_agent import FILE_NAME, SETTINGS, Agent, save_agent
+from agents.training.building import build
 from agents.training.checkpoints import CHECKPOINT, Checkpoints, Randomness
-from agents.training.configuration import TrainConfig, build, config_of
+from agents.training.configuration import TrainConfig, config_of
 from agents.training.curves import figure_of_curves, read_csv
 from agents.training.diagnostics import Diagnostics, storyboards
-from agents.training.health import Diverged, Health
+from agents.training.health import Health
 from agents.training.run_log import PROGRESS, run_logger
 from exposure_env.errors import NotFinite
 from exposure_env.files import remove_leftovers

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from agents.deep_exposure import DeepExposure
 from agents.deep_exposure.gradients import GRADIENTS
-from agents.training.configuration import TrainConfig, build
+from agents.training.building import build
+from agents.training.configuration import TrainConfig
 from exposure_env import episode
 from exposure_env.photos import Photo
 

@@ -1,18 +1,7 @@
 """The settings of the method: what DeepExposure does with finished episodes."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args, get_type_hints
-
-from agents.policy import ExposurePolicy
-from exposure_env.observations import ObsType
-from exposure_env.task import ExposureTask
-
-FACTORS: dict[str, Callable[[float], float]] = {  # of II's advantage, by the discount factor
-    "potential": lambda gamma: 1.0,
-    "paper_abs": lambda gamma: abs(gamma - 1),
-    "paper_literal": lambda gamma: gamma - 1,
-}
+from typing import Literal, get_args, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -65,13 +54,3 @@ class Method:
         if min(self.ev_penalty, self.overshoot_penalty) < 0 or (self.max_slope is not None and self.max_slope <= 0):
             raise ValueError("ev_penalty and overshoot_penalty must be at least 0 and max_slope above 0, not "
                              f"{self.ev_penalty}, {self.overshoot_penalty} and {self.max_slope}")
-
-
-class Learner(Protocol):
-    """What gradients and targets read of the algorithm."""
-
-    method: Method
-    policy: ExposurePolicy
-    task: ExposureTask
-    obs_type: ObsType
-    ev_centre: float  # what `ev_penalty` pulls to [stops]

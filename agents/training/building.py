@@ -1,0 +1,78 @@
+"""The agent that a configuration describes, and the game it is trained in."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import torch
+
+from agents.deep_exposure import DeepExposure
+from agents.exploration import exploration
+from agents.method import Method
+from agents.rewards.adversarial import AdversarialCallback
+from agents.rewards.discriminator import DiscriminatorReward
+from agents.rewards.experts import ExpertPhotos
+from agents.rewards.trainer import DiscriminatorTrainer
+from agents.training.configuration import TrainConfig, decay, task_settings
+from agents.vec_env import ExposureVecEnv
+from exposure_env.photos import Misexpose, Photo
+from exposure_env.settings import TaskConfig
+
+
+def build(
+    config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
+) -> tuple[DeepExposure, AdversarialCallback | None]:
+    """The agent and the game it is trained in, not yet trained; no game if `config.reward` isn't a discriminator.
+
+    Args:
+        config: The configuration.
+        photos: What the agent learns to retouch; targets are used by the reward "psnr" alone.
+        experts: Good photos, of other scenes or not, unpaired.
+
+    Raises:
+        ValueError: If there are no photos or experts, or a setting makes no sense.
+    """
+    for name, least in {"total_timesteps": 1, "seed": 0, "width": 1, "halvings": 0, "n_critic": 1, "warm_up": 0,
+                        "discriminator_batch_size": 1, "checkpoint_every": 1}.items():
+        if getattr(config, name) < least:
+            raise ValueError(f"{name} must be at least {least}, not {getattr(config, name)}")
+    torch.manual_seed(config.seed)
+    device, game, reward = _device(config.device), None, config.reward
+    if reward == "discriminator":
+        reward = DiscriminatorReward(width=config.width, halvings=config.halvings, contrast=config.contrast,
+                                     spectral_norm=config.spectral_norm, device=device)
+        game = _game(config, experts, reward)
+    env = ExposureVecEnv(None, config.num_envs, photos=photos, reward_model=reward, preset=config.task_preset,
+                         **task_settings(config))
+    env.seed(config.seed)
+    model = DeepExposure(
+        "CnnPolicy", env, decay(config.learning_rate, config.learning_rate_decay),
+        critic_learning_rate=decay(config.critic_learning_rate, config.critic_learning_rate_decay),
+        action_noise=exploration(config.noise, config.exploration),
+        policy_kwargs={"width": config.width, "halvings": config.halvings, "betas": config.adam_betas},
+        seed=config.seed, device=device, **{field.name: getattr(config, field.name) for field in fields(Method)},
+    )
+    return model, game
+
+
+def _game(config: TrainConfig, experts: Sequence[Photo], reward: DiscriminatorReward) -> AdversarialCallback:
+    trainer = DiscriminatorTrainer(
+        reward, learning_rate=decay(config.discriminator_learning_rate, config.discriminator_learning_rate_decay),
+        loss=config.discriminator_loss, gradient_penalty=config.gradient_penalty, one_sided=config.one_sided,
+        drift=config.drift, seed=config.seed,
+    )
+    misexposure, size = Misexpose(config.misexposed_range, local=config.misexposed_local), TaskConfig().size
+    return AdversarialCallback(
+        trainer, ExpertPhotos(experts, size, misexposure, config.seed), n_critic=config.n_critic,
+        batch_size=config.discriminator_batch_size, warm_up=config.warm_up, pooled=config.pooled,
+        misexposed=config.misexposed, unfinished=config.unfinished, pool_size=config.pool_size, seed=config.seed,
+    )
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:  # the latter where torch was built without CUDA
+        raise ValueError(f'device must be "auto", "cpu" or a GPU like "cuda", not {name!r}: {error}') from error
+    return name
