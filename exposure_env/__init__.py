@@ -1,6 +1,6 @@
 """Gymnasium environments in which an agent retouches photographs, segment by segment.
 
-Importing registers `Exposure/Local-v0` (one step a segment) and `Exposure/Global-v0` (one step, the whole photo).
+Importing it registers `Exposure/Local-v0` (a step per segment) and `Exposure/Global-v0` (one step for the whole photo).
 """
 
 import gymnasium as _gym

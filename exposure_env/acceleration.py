@@ -1,9 +1,8 @@
 """The switch between definitions and their compiled twins, and how the twins are compiled.
 
 A definition is plain array code. The slow ones are decorated with `accelerated`, which names a second implementation in
-`kernels`, compiled by numba, and calls that one wherever it can. EXPOSURE_KERNELS=0 in the environment, or
-`disabled()` in the program, brings the definitions back. Numba compiles a function at its first call and keeps the
-result on disk.
+`kernels`, compiled by numba, and calls it wherever it can. EXPOSURE_KERNELS=0 in the environment, or `disabled()` in
+the program, brings the definitions back. Numba compiles a function at its first call and keeps the result on disk.
 """
 
 import importlib
@@ -18,12 +17,12 @@ from types import ModuleType
 from typing import Any
 
 _log = logging.getLogger("exposure_env")
-_switch: ContextVar[bool | None] = ContextVar("kernels", default=None)  # None: as the environment variable says
-_importing = threading.RLock()  # two threads that import numba at once may wait for each other for ever
+_switch: ContextVar[bool | None] = ContextVar("kernels", default=None)  # None: the environment variable decides
+_importing = threading.RLock()  # two threads that import numba at the same time may deadlock
 
 
 def available() -> bool:
-    """Whether numba can be imported; that takes half a second, once."""
+    """Whether numba can be imported; the first call takes half a second."""
     with _importing:
         return _found()
 
@@ -32,11 +31,11 @@ def available() -> bool:
 def _found() -> bool:
     try:
         from numba.core import event
-    except ImportError:  # also numba's own, where it does not support this NumPy yet
+    except ImportError:  # raised by numba itself, too, where it does not support this NumPy yet
         return False
 
     class Announcement(event.Listener):
-        """Says once that the wait at the first call is for the compiler."""
+        """A notice, given once, that the wait at the first call is for the compiler."""
 
         said = False
 
@@ -46,7 +45,7 @@ def _found() -> bool:
                 _log.warning("compiling the fast paths of exposure_env: less than a minute, once after installation")
 
         def on_end(self, event: Any) -> None:
-            """Nothing to say."""
+            """Does nothing, but numba requires it."""
 
     event.register("numba:compile", Announcement())
     return True
@@ -60,9 +59,9 @@ def enabled() -> bool:
 
 @contextmanager
 def disabled() -> Iterator[None]:
-    """The definitions compute all that this thread asks for inside the block.
+    """A block in which this thread uses the definitions, not their compiled twins.
 
-    As it is with environments: what counts is the moment of the call, not that of their creation.
+    What counts is when something is called: environments made before the block use the definitions inside it, too.
     """
     before = _switch.set(False)
     try:
@@ -72,7 +71,7 @@ def disabled() -> Iterator[None]:
 
 
 def load(name: str) -> ModuleType | None:
-    """The module `exposure_env.kernels.<name>`; None where definitions are to be used instead."""
+    """The module `exposure_env.kernels.<name>`, or None where the definitions are to be used."""
     return _module(name) if enabled() else None
 
 
@@ -83,13 +82,13 @@ def _module(name: str) -> ModuleType:
 
 
 def accelerated(twin: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorates a definition that has a compiled twin, which takes its place wherever it can.
+    """Decorates a definition that has a compiled twin, which runs in its place wherever it can.
 
-    The twin takes the same arguments, and returns `NotImplemented` where it is not made for them. What counts is the
-    moment of the call: see `enabled`. `inspect.unwrap` gives the definition itself.
+    The twin takes the same arguments and returns `NotImplemented` for those it does not support. Each call decides
+    anew, see `enabled`. `inspect.unwrap` gives the definition itself.
 
     Args:
-        twin: Module in `exposure_env.kernels`, and function, such as "merging.merged".
+        twin: Module in `exposure_env.kernels` and function in it, such as "merging.merged".
     """
     module, name = twin.split(".")
 
@@ -108,18 +107,18 @@ def accelerated(twin: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def compiled(function: Callable[..., Any] | None = None, *, fastmath: bool | set[str] = False) -> Callable[..., Any]:
-    """Decorates a function that numba compiles at its first call, on as many threads at once as one likes.
+    """Decorates a function that numba compiles at its first call and that any number of threads may run at once.
 
     Args:
-        function: Numbers and NumPy arrays in and out.
-        fastmath: LLVM's flags for floating point; none by default, so that results do not depend on the processor.
+        function: Takes and returns numbers and NumPy arrays.
+        fastmath: LLVM's floating-point flags; none by default, so that results do not depend on the processor.
     """
     import numba
 
     def decorate(plain: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return numba.njit(plain, nogil=True, cache=True, fastmath=fastmath, error_model="numpy")
-        except RuntimeError:  # neither the source's folder nor the user's cache can be written to
+        except RuntimeError:  # neither the source folder nor the user's cache is writable
             return numba.njit(plain, nogil=True, fastmath=fastmath, error_model="numpy")
 
     return decorate if function is None else decorate(function)

@@ -1,4 +1,4 @@
-"""The episode as a `gymnasium.Env`: one photo, one exposure a step, one reward at the end."""
+"""The episode as a `gymnasium.Env`: one photo, one exposure per step, one reward at the end."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,20 +16,20 @@ from exposure_env.task import ExposureTask, Scene
 
 
 class ExposureEnv(gym.Env):
-    """A photo is cut into segments; every step gives the next segment an exposure; the finished retouch is scored.
+    """An environment that cuts a photo into segments, exposes one of them per step, and scores the finished retouch.
 
     Observation: (size, size, 9 or 12) planes; the photo, its next segment, the local image so far, and with
     `planes="full"` the segment's mask, the mask of those done and the fraction of steps taken. In the last observation
     of an episode the local image is replaced by the final image. `obs_type` "uint8" (0..255) and "float32" ([0, 1])
-    give them as one Box; "dict" gives images apart (uint8) and the progress as a number.
+    give them as one Box; "dict" gives each image separately (uint8) and the progress as a number.
 
     Action: Box(-1, 1, (1,)), times `max_ev` stops.
 
     Reward: 0 until the last segment, then the score of the result minus that of the untouched photo (`relative`), or
     the score alone (eq. 3). Episodes terminate at the last segment; they are never truncated.
 
-    Info: reset gives "photo" (index in the data set, -1 if given in the options) and "num_segments"; a step "segment"
-    and "ev" [stops]; the last step also "score", "input_score" (0 unless rewards are relative) and "evs" (K,).
+    Info: reset gives "photo" (index in the data set, -1 for a photo from elsewhere) and "num_segments"; a step gives
+    "segment" and "ev" [stops], the last one also "score", "input_score" (0 unless rewards are relative) and "evs" (K,).
 
     Args:
         photos: Any `Sequence[Photo]`, a folder's path, or None for the sample photos.
@@ -38,10 +38,10 @@ class ExposureEnv(gym.Env):
         obs_type: "uint8", "float32" or "dict".
         render_mode: None or "rgb_array" (a storyboard panel); Gymnasium adds "human".
         preset: "recommended" or "paper".
-        **settings: Fields of `task.TaskConfig`, in place of the preset's.
+        **settings: Fields of `settings.TaskConfig`, in place of the preset's.
 
     Raises:
-        ValueError: For any setting that makes no sense, naming it.
+        ValueError: If a setting makes no sense; the message names it.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 2}
@@ -58,7 +58,7 @@ class ExposureEnv(gym.Env):
         self.scene: Scene | None = None
         self.state = None
         self._canvas = Canvas(self.task.config, obs_type)
-        self._last: tuple[float | None, float | None] = (None, None)  # EV and reward of the last step, to be drawn
+        self._last: tuple[float | None, float | None] = (None, None)  # EV and reward of the last step, for `render`
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts an episode on a random photo, or on `options["photo"]`: an index, a `Photo` or an image array."""
@@ -97,7 +97,7 @@ class ExposureEnv(gym.Env):
         return storyboard_panel(self.state, self.result(), *self._last, space=self.task.config.space)
 
     def result(self) -> np.ndarray:
-        """(size, size, 3) float32 in [0, 1]: the blend of the exposures so far; ValueError before the first reset."""
+        """The blend of the exposures so far, (size, size, 3) float32 in [0, 1]; ValueError before the first reset."""
         if self.state is None:
             raise ValueError("no result without an episode: call reset() first")
         return self.task.fused(self.state)[0]

@@ -14,7 +14,7 @@ from exposure_env.fusion import local
 from exposure_env.image import Array, Space, clip
 
 Planes = Literal["paper", "full"]
-LAYOUT = {  # where each part lies among the planes that `observe` gives: the one place that knows
+LAYOUT = {  # where each part lies among the planes that `observe` gives; defined only here
     "photo": slice(0, 3), "segment": slice(3, 6), "local": slice(6, 9),
     "mask": slice(9, 10), "done": slice(10, 11), "progress": slice(11, 12),
 }  # fmt: skip
@@ -26,13 +26,13 @@ class EpisodeState(NamedTuple):
 
     photos: Array  # (N, H, W, 3) float32, sRGB-encoded in [0, 1]: S_0
     targets: Array | None  # (N, H, W, 3) float32 experts' versions, where there are any
-    labels: Array  # (N, H, W) int32: the segment of every pixel, in the order in which they are exposed
+    labels: Array  # (N, H, W) int32: the segment of every pixel, numbered in the order of exposure
     evs: Array  # (N, K) float32 in stops; 0 for segments not yet exposed
     step: Array  # (N,) int64: exposures given so far, t
     num_segments: Array  # (N,) int64, at most K; episodes of one batch may differ in length
 
     def map(self, function: Callable[[Array], Array]) -> "EpisodeState":
-        """The state with each of its arrays replaced by what the function makes of it."""
+        """The state with the function applied to each of its arrays."""
         return EpisodeState(*(None if array is None else function(array) for array in self))
 
 
@@ -41,7 +41,7 @@ def start(photos: Array, labels: Array, max_segments: int, targets: Array | None
 
     Args:
         photos: (N, H, W, 3) float32 in [0, 1].
-        labels: (N, H, W) integers; each photo's run from 0 to one less than its number of segments.
+        labels: (N, H, W) integers; those of each photo run from 0 to one less than its number of segments.
         max_segments: K, the room for exposures.
         targets: (N, H, W, 3) float32, optional.
     """
@@ -54,11 +54,11 @@ def start(photos: Array, labels: Array, max_segments: int, targets: Array | None
 
 
 def advance(state: EpisodeState, ev: Array) -> EpisodeState:
-    """The state after the next segment of every unfinished episode got its exposure; p(s_t, a_t) in the paper.
+    """The state after exposing the next segment of every unfinished episode; p(s_t, a_t) in the paper.
 
     Args:
         state: N episodes.
-        ev: (N,) exposure values in stops. Gradients flow from the next state to them.
+        ev: (N,) exposure values in stops. Gradients flow back to them from the next state.
     """
     xp = array_namespace(state.evs)
     slots = xp.arange(state.evs.shape[1], device=device(state.evs))[None]
@@ -68,7 +68,7 @@ def advance(state: EpisodeState, ev: Array) -> EpisodeState:
 
 
 def is_done(state: EpisodeState) -> Array:
-    """(N,) booleans: whether the last segment has been exposed."""
+    """Whether the last segment has been exposed, (N,) booleans."""
     return state.step >= state.num_segments
 
 
@@ -84,7 +84,7 @@ def select(state: EpisodeState, index: Array) -> EpisodeState:
 
 
 def concatenate(states: Sequence[EpisodeState]) -> EpisodeState:
-    """One state with the episodes of all; either all have targets or none has."""
+    """One state with the episodes of all these states, either all with targets or all without."""
     xp = array_namespace(states[0].photos)
     columns = zip(*states, strict=True)
     return EpisodeState(*(None if column[0] is None else xp.concat(column, axis=0) for column in columns))
@@ -102,8 +102,8 @@ def observe(state: EpisodeState, image: Array, planes: Planes = "full") -> Array
     Args:
         state: N episodes.
         image: (N, H, W, 3) local image so far; the final image where the episode is over.
-        planes: "paper" for these nine planes, "full" with three more: the mask of the segment to expose, the mask of
-            those done, and the fraction of steps taken. A black pixel of a segment looks like outside in the nine.
+        planes: "paper" for these nine planes, "full" for three more: the mask of the segment to expose, the mask of
+            those done, and the fraction of steps taken. In the nine alone, a segment's black pixels look like outside.
 
     Returns:
         (N, H, W, 9 or 12) floats in [0, 1]. The planes of the next segment are zero once the episode is over.
@@ -123,13 +123,13 @@ def observe(state: EpisodeState, image: Array, planes: Planes = "full") -> Array
 def visited(finished: EpisodeState) -> tuple[Array, EpisodeState]:
     """Every state in which finished episodes took an exposure, episode by episode: M = sum(num_segments) states.
 
-    The exposures are all that changes in an episode, so its states need not have been stored.
+    Only the exposures change in an episode, so its states need not have been stored.
 
     Args:
         finished: N finished episodes.
 
     Returns:
-        (M,) the episode of each state, 0..N-1, and the states.
+        The episode of each state, (M,) integers 0..N-1, and the states.
     """
     xp = array_namespace(finished.evs)
     lengths = finished.num_segments
@@ -145,7 +145,7 @@ def visited(finished: EpisodeState) -> tuple[Array, EpisodeState]:
 def shaping(before: Array, after: Array, done: Array, gamma: float) -> Array:
     """Potential-based shaping F = gamma * Phi(s') - Phi(s), with Phi = 0 at the end (Ng, Harada and Russell 1999).
 
-    Leaves the optimal policy alone: over an episode the discounted sum is -Phi(s_0), whatever is done in it.
+    It leaves the optimal policy unchanged: over an episode its discounted sum is -Phi(s_0), whatever the actions.
 
     Args:
         before: (N,) potentials of the states.

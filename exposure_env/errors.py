@@ -1,5 +1,5 @@
-"""Errors that callers tell from others."""
+"""Errors that callers handle differently from others."""
 
 
 class NotFinite(ValueError):
-    """A number that should be finite is NaN or infinite: in a training, the sign that it has gone astray."""
+    """NaN or infinity where a number should be finite: in training, a sign that it has diverged."""

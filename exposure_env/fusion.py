@@ -1,8 +1,8 @@
 """Renderings of a retouching plan: one photo, its segments and their EVs become one image.
 
-Every rendering is batched, differentiable and written once for NumPy and Torch.
-`local` is the paper's S^l, `mertens` its exposure blending (section 3, eq. 16), `mask_pyramid` blends the globally
-exposed images where their segments lie, without the seams of `local`, and `mertens_masked` weighs both ways.
+Every rendering is batched, differentiable and written once for NumPy and Torch. `local` is the paper's S^l and
+`mertens` its exposure blending (section 3, eq. 16). `mask_pyramid` blends the globally exposed images where their
+segments lie, without the seams of `local`. `mertens_masked` weights them both ways.
 """
 
 import inspect
@@ -21,20 +21,20 @@ FUSIONS: dict[str, Callable[..., Array]] = {}  # renderings by name
 
 
 class Layers(NamedTuple):
-    """What a rendering blends: the photo under T exposures, and how much of each is to be seen at every pixel."""
+    """What a rendering blends: the photo under T exposures, and how much each counts at every pixel."""
 
     evs: Array  # (N, T) [stops]
     images: Array  # (N, T, 3, H, W)
-    weights: Array  # (N, T, H, W) from 0; they add up to 1 over T
+    weights: Array  # (N, T, H, W), 0 or more; they add up to 1 over T
 
 
 def rendering(layers: Callable[..., Layers], *, additive: bool = False) -> Callable[..., Any]:
-    """Decorates a rendering and enters it into `FUSIONS`: from then on plans may name it, also at full size.
+    """Decorates a rendering and enters it into `FUSIONS`, so that plans may name it, also at full size.
 
     Args:
-        layers: What it blends, from the same arguments. At full size it is asked for the thumbnail's weights.
-        additive: Whether its result is the photo and a sum of what each exposure changes under its segment's mask,
-            whatever the others are: it has no more options than `levels`, `feather` and whether to clip.
+        layers: Function of the same arguments for what it blends; at full size it is called for the thumbnail.
+        additive: Whether the result is the photo plus the sum of what each exposure, independent of the others, changes
+            under its segment's mask. The only options are then `levels`, `feather` and those for clipping.
     """
 
     def enter(function: Callable[..., Array]) -> Callable[..., Array]:
@@ -59,18 +59,18 @@ def resolve_fusion(fusion: str | Callable[..., Array]) -> Callable[..., Array]:
 
 
 def option_defaults(fusion: str) -> dict[str, Any]:
-    """The options of the rendering of that name, all that sets it apart from others but `space`, and their defaults."""
+    """The options of the rendering of that name, which are its keyword arguments except `space`, and their defaults."""
     parameters = inspect.signature(FUSIONS[fusion]).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "space"}
 
 
 def mertens_weights(images: Array, *, contrast: float = 1.0, saturation: float = 1.0,
                     exposedness: float = 1.0) -> Array:
-    """Quality of every pixel of every image, not normalised (Mertens, Kautz and Van Reeth 2007).
+    """The quality of every pixel of every image, not normalised (Mertens, Kautz and Van Reeth 2007).
 
     Contrast is the absolute Laplacian of the grey image, saturation the standard deviation over R, G and B, exposedness
-    the product over the channels of exp(-(x - 0.5)^2 / 0.08). Each is raised to its exponent. OpenCV's default leaves
-    exposedness out (exponent 0).
+    the product over the channels of exp(-(x - 0.5)^2 / 0.08). Quality is the product of the three, each raised to its
+    exponent. OpenCV leaves exposedness out by default (exponent 0).
 
     Args:
         images: (N, T, 3, H, W) sRGB-encoded floats in [0, 1].
@@ -85,11 +85,11 @@ def mertens_weights(images: Array, *, contrast: float = 1.0, saturation: float =
     red, green, blue = images[:, :, 0], images[:, :, 1], images[:, :, 2]
     weights = xp.ones_like(red)
     if contrast:
-        # Channel by channel: neighbours subtract exactly in float32, and only then is their difference rounded.
+        # Channel by channel, since neighbouring values subtract exactly in float32; only later steps round.
         laplacian = _second_difference(images) + xp.matrix_transpose(_second_difference(xp.matrix_transpose(images)))
         laplacian = 0.299 * laplacian[:, :, 0] + 0.587 * laplacian[:, :, 1] + 0.114 * laplacian[:, :, 2]
         weights = weights * (laplacian**2 + TINY) ** (contrast / 2)
-    if saturation:  # from differences of channels: exactly zero on grey pixels, where rounding would decide otherwise
+    if saturation:  # from differences of channels: exactly zero on grey pixels, where rounding would otherwise decide
         variance = ((red - green) ** 2 + (green - blue) ** 2 + (blue - red) ** 2) / 9
         weights = weights * (variance + TINY) ** (saturation / 2)
     if exposedness:
@@ -108,7 +108,7 @@ def _second_difference(grey: Array) -> Array:
 
 
 def segment_masks(labels: Array, num_segments: int, like: Array, feather: int = 0) -> Array:
-    """One plane per segment, 1 inside and 0 outside, its border softened.
+    """One plane per segment, 1 inside and 0 outside, with a softened border.
 
     Args:
         labels: (N, H, W) integers 0..num_segments-1.
@@ -126,7 +126,7 @@ def segment_masks(labels: Array, num_segments: int, like: Array, feather: int = 
 
 def masked_layers(photos: Array, labels: Array, evs: Array, count: Array | None = None, *, space: Space = "linear",
                   feather: int = 0, clip_input: bool = True, **unused: Any) -> Layers:
-    """The photo under each segment's exposure, to be seen where the segment lies; arguments as for `mask_pyramid`."""
+    """The photo under each segment's exposure, weighted by the segment's mask; arguments as for `mask_pyramid`."""
     return Layers(evs, _exposed(photos, evs, space, clip_input), segment_masks(labels, evs.shape[1], photos, feather))
 
 
@@ -155,9 +155,9 @@ def local(photos: Array, labels: Array, evs: Array, count: Array | None = None, 
 @accelerated("fusion.mask_pyramid")
 def mask_pyramid(photos: Array, labels: Array, evs: Array, count: Array | None = None, *, space: Space = "linear",
                  levels: int = 3, feather: int = 1, clip_input: bool = True, clip_output: bool = True) -> Array:
-    """Globally exposed images blended by the masks of their segments, Laplacian band by band.
+    """The globally exposed images, blended by the masks of their segments, Laplacian band by band.
 
-    Keeps the local intent of the plan and has no seams. Not in the paper.
+    This keeps the local intent of the plan and leaves no seams. It is not in the paper.
 
     Args:
         photos: (N, H, W, 3) sRGB-encoded floats in [0, 1].
@@ -181,7 +181,7 @@ def mertens_layers(photos: Array, labels: Array, evs: Array, count: Array | None
                    contrast: float = 1.0, saturation: float = 1.0, exposedness: float = 1.0,
                    include_input: bool = True, epsilon: float = 1e-6, clip_input: bool = True,
                    **unused: Any) -> Layers:
-    """The globally exposed images and the photo itself, by their quality; arguments as for `mertens`."""
+    """The globally exposed images and the photo itself, weighted by quality; arguments as for `mertens`."""
     evs, present = _with_input(evs, count, include_input)
     images = _exposed(photos, evs, space, clip_input)
     quality = mertens_weights(images, contrast=contrast, saturation=saturation, exposedness=exposedness)
@@ -194,15 +194,15 @@ def mertens(photos: Array, labels: Array, evs: Array, count: Array | None = None
             contrast: float = 1.0, saturation: float = 1.0, exposedness: float = 1.0, include_input: bool = True,
             epsilon: float = 1e-6, levels: int | None = None, clip_input: bool = True,
             clip_output: bool = True) -> Array:
-    """Exposure blending EB of the globally exposed images and the photo itself (section 3, eq. 16).
+    """The exposure blending EB of the globally exposed images and the photo itself (section 3, eq. 16).
 
-    Blind to the segments: it does not know which of them asked for which exposure.
+    It is blind to the segments: it does not know which of them asked for which exposure.
 
     Args:
         photos: (N, H, W, 3) sRGB-encoded floats in [0, 1].
-        labels: (N, H, W) integers; they play no part.
+        labels: (N, H, W) integers; ignored.
         evs: (N, K) exposure values in stops.
-        count: (N,) integers, how many of the K exposures take part, from the first; all of them by default.
+        count: (N,) integers, how many of the K exposures take part, counted from the first; by default all.
         space: See `image.expose`.
         contrast: See `mertens_weights`, like the next two.
         saturation: Exponent.
@@ -210,8 +210,7 @@ def mertens(photos: Array, labels: Array, evs: Array, count: Array | None = None
         include_input: Whether the photo itself is blended in, as in section 4. It always is where `count` is 0.
         epsilon: Added to every weight; 1e-12 in OpenCV, too small for stable gradients in float32.
         levels: Halvings of the pyramid; by default as many as the shorter side allows.
-        clip_input: Whether exposed images are clipped first. Without, contrast and saturation alone collapse to one
-            global gain.
+        clip_input: Whether exposed images are clipped first; if not, contrast and saturation alone are one global gain.
         clip_output: Whether the result is clipped to [0, 1].
 
     Returns:
@@ -227,7 +226,7 @@ def mertens_masked_layers(photos: Array, labels: Array, evs: Array, count: Array
                           space: Space = "linear", contrast: float = 1.0, saturation: float = 1.0,
                           exposedness: float = 1.0, include_input: bool = False, epsilon: float = 1e-6,
                           feather: int = 8, clip_input: bool = True, **unused: Any) -> Layers:
-    """The globally exposed images, by their masks and their quality; arguments as for `mertens_masked`."""
+    """The globally exposed images, weighted by masks and quality; arguments as for `mertens_masked`."""
     masks = segment_masks(labels, evs.shape[1], photos, feather)
     if include_input:
         xp = array_namespace(photos)
@@ -244,7 +243,7 @@ def mertens_masked(photos: Array, labels: Array, evs: Array, count: Array | None
                    contrast: float = 1.0, saturation: float = 1.0, exposedness: float = 1.0,
                    include_input: bool = False, epsilon: float = 1e-6, levels: int = 3, feather: int = 8,
                    clip_input: bool = True, clip_output: bool = True) -> Array:
-    """As `mask_pyramid`, the masks multiplied by the Mertens weights: near borders the better exposed image wins.
+    """The blend of `mask_pyramid`, with masks times Mertens weights: near borders the better exposed image wins.
 
     Args:
         photos: (N, H, W, 3) sRGB-encoded floats in [0, 1].
@@ -272,14 +271,14 @@ def mertens_masked(photos: Array, labels: Array, evs: Array, count: Array | None
 
 
 def _exposed(photos: Array, evs: Array, space: Space, clip_input: bool) -> Array:
-    """(N, T, 3, H, W): the whole photo under each of these exposures, the global images S^g."""
+    """The whole photo under each of these exposures, the global images S^g: (N, T, 3, H, W)."""
     planar = array_namespace(photos).permute_dims(photos, (0, 3, 1, 2))
     images = expose(planar[:, None], evs[:, :, None, None], space)
     return clip(images) if clip_input else images
 
 
 def _with_input(evs: Array, count: Array | None, include_input: bool) -> tuple[Array, Array]:
-    """The exposures (N, T), that of the photo itself (0) before them where it may be wanted, and which take part."""
+    """The exposures (N, T), preceded by 0 for the photo itself where it may be wanted, and which of them take part."""
     xp = array_namespace(evs)
     steps = xp.arange(evs.shape[1], device=device(evs))[None]
     present = xp.ones_like(evs) if count is None else xp.astype(steps < count[:, None], evs.dtype)
@@ -294,7 +293,7 @@ def _normalised(weights: Array) -> Array:
 
 
 def _blended(layers: Layers, levels: int | None, clip_output: bool) -> Array:
-    """(N, H, W, 3): the layers blended, by as many halvings as the shorter side allows, at most `levels`."""
+    """The layers blended, (N, H, W, 3), with as many halvings as the shorter side allows, at most `levels`."""
     deepest = int(math.log2(min(layers.images.shape[-2:])))
     planar = blend(layers.images, layers.weights, deepest if levels is None else min(levels, deepest))
     image = array_namespace(planar).permute_dims(planar, (0, 2, 3, 1))

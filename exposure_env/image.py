@@ -1,4 +1,4 @@
-"""Exposing a photo: sRGB to linear light and back, and one gain in stops.
+"""Exposing a photo: from sRGB to linear light and back, with a gain in stops in between.
 
 Images are channel-last and sRGB-encoded, (..., H, W, 3) floats in [0, 1]. Every function takes NumPy arrays and Torch
 tensors alike, keeps their dtype, and lets gradients flow.
@@ -68,19 +68,19 @@ def expose(photo: Array, ev: Array | float, space: Space = "linear") -> Array:
         space: "linear" multiplies light, "encoded" multiplies encoded values.
 
     Returns:
-        (..., H, W, 3) sRGB-encoded floats from 0 up to beyond 1.
+        (..., H, W, 3) sRGB-encoded floats, 0 or more and possibly above 1.
 
     Raises:
         ValueError: If `space` is neither "linear" nor "encoded".
     """
-    # float(): NumPy's float64 numbers are floats too, and would turn float32 photos into float64.
+    # float(): NumPy's float64 scalars are floats too, and would turn float32 photos into float64.
     gain = 2.0 ** (float(ev) if isinstance(ev, int | float) else ev[..., None])
     if space == "encoded":
         return photo * gain
     if space != "linear":
         raise ValueError(f'space must be "linear" or "encoded", not {space!r}')
     light = srgb_to_linear(photo)
-    # Adding the change, not decoding and encoding the photo itself, makes EV 0 the identity to the last bit.
+    # Adding the change, rather than decoding and encoding the photo, makes EV 0 the identity to the last bit.
     return photo + (linear_to_srgb(light * gain) - linear_to_srgb(light))
 
 
@@ -90,14 +90,14 @@ def clip(image: Array) -> Array:
 
 
 def composite(layers: Array, labels: Array) -> Array:
-    """For every pixel the layer that its label names.
+    """The layer that each pixel's label names.
 
     Args:
-        layers: (N, K) numbers, one a segment, or (N, K, H, W, C) images.
+        layers: (N, K) numbers, one per segment, or (N, K, H, W, C) images.
         labels: (N, H, W) integers 0..K-1.
 
     Returns:
-        (N, H, W) floats (an EV map, when the numbers are EVs) or (N, H, W, C) images.
+        (N, H, W) floats (an EV map if the numbers are EVs) or (N, H, W, C) images.
     """
     xp = array_namespace(layers)
     labels = xp.astype(labels, xp.int64)

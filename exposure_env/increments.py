@@ -1,7 +1,7 @@
-"""What one exposure adds to the picture, for renderings that are sums over segments: all states of an episode at once.
+"""What each exposure adds to the picture, where a rendering is a sum over segments: all states of an episode at once.
 
 A blend under masks is linear in its images, so an unfinished episode's picture is the photo plus what each exposure so
-far has added. An episode of K steps needs K such increments, where rendering its states one by one takes K layers each.
+far has added. An episode of K steps needs K such increments; rendering its states one by one takes K layers for each.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from exposure_env.pyramid import blend, blur
 
 
 def is_additive(fusion: Any) -> bool:
-    """Whether a task's rendering, by name, is such a sum; of one given as a function that is not known."""
+    """Whether a task's rendering is known to be such a sum; False for one given as a function, not by name."""
     return isinstance(fusion, str) and FUSIONS[fusion].additive
 
 
@@ -39,12 +39,12 @@ def increment(states: EpisodeState, ev: Array, fusion: str, space: Space = "line
 
 def pictures_before(finished: EpisodeState, episode: Array, states: EpisodeState, fusion: str,
                     space: Space = "linear") -> Array:
-    """The picture before each step of finished episodes, not clipped: (M, H, W, 3).
+    """The pictures before each step of finished episodes, not clipped: (M, H, W, 3).
 
     Args:
         finished: N finished episodes.
-        episode: (M,) and
-        states: M states, from `episode.visited`.
+        episode: (M,) the episode of each state, 0..N-1, from `episode.visited`.
+        states: The M states, from the same call.
         fusion: Name of an additive rendering.
         space: See `image.expose`.
     """

@@ -1,4 +1,4 @@
-"""What goes in and out: the planes of `episode.observe` as Gymnasium's observations, and back; actions, checked."""
+"""What goes in and out: the planes of `episode.observe` as Gymnasium observations, and back, and checked actions."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -52,17 +52,17 @@ def encode(planes: np.ndarray, obs_type: ObsType) -> np.ndarray | dict[str, np.n
 
 
 def decode(observation: Array | Mapping[str, Array]) -> Array:
-    """The planes that observations of any type show; what `encode` did, undone, but for the rounding.
+    """The planes that observations of any type show: the inverse of `encode`, up to rounding.
 
     Args:
-        observation: One observation or N: planes, or a dict of parts; uint8, or floats in [0, 1]; channels last or
-            first; NumPy or Torch.
+        observation: One observation or N of them: planes or a dict of parts, uint8 or floats in [0, 1], channels last
+            or first, NumPy or Torch.
 
     Returns:
         ([N,] H, W, 9 or 12) floats in [0, 1], channels last.
 
     Raises:
-        ValueError: If these are not observations of one of this project's environments.
+        ValueError: If these are not observations from one of this project's environments.
     """
     if not isinstance(observation, Mapping):
         return _as_floats(_channels_last(observation, *CHANNELS.values()))
@@ -91,7 +91,7 @@ def _as_floats(planes: Array) -> Array:
 
 
 def plane_shape(space: spaces.Space) -> tuple[int, int]:
-    """Number of planes and their side [px] of an observation space.
+    """The number of planes in an observation space, and their side [px].
 
     Raises:
         ValueError: If it isn't the observation space of one of this project's environments.
@@ -114,7 +114,7 @@ def _has_planes(shape: tuple[int, ...]) -> bool:
 
 
 class Canvas:
-    """The images so far of N episodes, kept up from step to step, and the observations that show them.
+    """The images so far of N episodes, updated from step to step, and the observations that show them.
 
     Args:
         config: Settings of the task.
@@ -123,11 +123,11 @@ class Canvas:
 
     def __init__(self, config: TaskConfig, obs_type: ObsType):
         self.config, self.obs_type = config, obs_type
-        self.images = np.empty(0, np.float32)  # (N, size, size, 3) as observed: local so far, or final
+        self.images = np.empty(0, np.float32)  # (N, size, size, 3) as observed: local so far, or final at the end
 
     @accelerated("canvas.begin")
     def begin(self, state: EpisodeState, rows: np.ndarray | None = None) -> None:
-        """Shows the photos of the episodes in these rows, which have just begun; by default of all."""
+        """Shows the photos of the episodes in these rows, by default all, which have just begun."""
         if rows is None or len(self.images) != len(state.step):
             self.images = state.photos.copy()
         else:
@@ -135,18 +135,18 @@ class Canvas:
 
     @accelerated("canvas.expose")
     def expose(self, before: EpisodeState, after: EpisodeState) -> None:
-        """Shows the local images of the states `after`, where those of the states `before` were shown."""
+        """Replaces the local images of the states `before` with those of the states `after`."""
         self.images = local_image(after, self.config.space)
 
     @accelerated("canvas.show")
     def show(self, state: EpisodeState, images: np.ndarray, rows: np.ndarray) -> None:
-        """Shows these images (M, size, size, 3) in M rows."""
+        """Shows these images, (M, size, size, 3), in the M given rows."""
         self.images = self.images.copy()
         self.images[rows] = images
 
     @accelerated("canvas.observe")
     def observe(self, state: EpisodeState, rows: np.ndarray | None = None) -> Any:
-        """Observations of the states in these rows; by default of all. They are the caller's to keep and to change."""
+        """The observations of the states in these rows, by default all; the caller may keep and change them."""
         rows = slice(None) if rows is None else rows
         return encode(observe(select(state, rows), self.images[rows], self.config.planes), self.obs_type)
 
@@ -155,7 +155,7 @@ def checked_action(action: Any, shape: tuple[int, ...], used: np.ndarray | bool 
     """The action as float32; only the entries that are used must be finite.
 
     Raises:
-        ValueError: If it has another shape, or is not made of finite numbers.
+        ValueError: If it has another shape or is not made of numbers; a `NotFinite` if a used one is not finite.
     """
     try:
         action = np.asarray(action, np.float32)

@@ -1,8 +1,8 @@
 """Laplacian pyramids, and the blend of images band by band (Burt and Adelson 1983).
 
-Images are planar here, (..., H, W) with the channel before. A pyramid step is then one small matrix on either side: no
-border code, the same on NumPy, Torch and CUDA, equal to OpenCV's pyrDown and pyrUp to rounding. Meant for images up to
-about 512 px.
+Images are planar here, (..., H, W), with channels first. A pyramid step is then a product with one small matrix on
+either side. That needs no code for the borders, is the same on NumPy, Torch and CUDA, and equals OpenCV's pyrDown and
+pyrUp up to rounding. It is meant for images of up to about 512 px.
 """
 
 from functools import cache
@@ -14,7 +14,7 @@ from exposure_env.image import Array
 
 
 def _reflect(index: int, length: int) -> int:
-    """Index within 0..length-1 after reflection at the border pixels (OpenCV's reflect-101)."""
+    """The index within 0..length-1 after reflection at the border pixels (OpenCV's reflect-101)."""
     period = max(2 * (length - 1), 1)
     index %= period
     return min(index, period - index) if length > 1 else 0
@@ -22,7 +22,7 @@ def _reflect(index: int, length: int) -> int:
 
 @cache
 def _down_matrix(length: int) -> np.ndarray:
-    """(ceil(length / 2), length) matrix: blur by [1 4 6 4 1]/16 and keep every other sample."""
+    """The (ceil(length / 2), length) matrix that blurs by [1 4 6 4 1]/16 and keeps every other sample."""
     matrix = np.zeros(((length + 1) // 2, length))
     for row in range(len(matrix)):
         for offset, tap in zip(range(-2, 3), (1, 4, 6, 4, 1), strict=True):
@@ -32,7 +32,7 @@ def _down_matrix(length: int) -> np.ndarray:
 
 @cache
 def _up_matrix(small: int, length: int) -> np.ndarray:
-    """(length, small) matrix: spread the samples and blur; right and bottom borders replicate, as in OpenCV."""
+    """The (length, small) matrix that spreads the samples and blurs; right and bottom replicate, as in OpenCV."""
     matrix = np.zeros((length, small))
     for row in range(length):
         here, left, right = row // 2, abs(row // 2 - 1), min(row // 2 + 1, small - 1)
@@ -44,7 +44,7 @@ def _up_matrix(small: int, length: int) -> np.ndarray:
 
 @cache
 def _blur_matrix(length: int, passes: int) -> np.ndarray:
-    """(length, length) matrix: `passes` times the blur [1 2 1]/4."""
+    """The (length, length) matrix that blurs `passes` times by [1 2 1]/4."""
     matrix = np.zeros((length, length))
     for row in range(length):
         for offset, tap in zip((-1, 0, 1), (1, 2, 1), strict=True):
@@ -84,11 +84,11 @@ def pyr_up(planes: Array, shape: tuple[int, int]) -> Array:
 
 
 def blur(planes: Array, passes: int) -> Array:
-    """The planes after `passes` times the blur [1 2 1]/4 along both axes, reflected at the borders.
+    """The planes blurred `passes` times by [1 2 1]/4 along both axes, with reflected borders.
 
     Args:
         planes: (..., H, W) floats.
-        passes: How often; 0 changes nothing.
+        passes: Number of times; 0 changes nothing.
 
     Returns:
         (..., H, W) floats of the same dtype.
@@ -97,7 +97,7 @@ def blur(planes: Array, passes: int) -> Array:
 
 
 def blend(images: Array, weights: Array, levels: int) -> Array:
-    """Sum of images under per-pixel weights, band by band of a Laplacian pyramid (eq. 16).
+    """The sum of images under per-pixel weights, band by band of a Laplacian pyramid (eq. 16).
 
     Args:
         images: (N, T, C, H, W) floats.
@@ -105,7 +105,7 @@ def blend(images: Array, weights: Array, levels: int) -> Array:
         levels: How often the pyramid halves the image; 0 is the plain weighted sum.
 
     Returns:
-        (N, C, H, W) floats, which may leave [0, 1] a little.
+        (N, C, H, W) floats, which may leave [0, 1] slightly.
     """
     xp = array_namespace(images)
 

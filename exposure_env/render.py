@@ -1,4 +1,4 @@
-"""Pictures of an episode: one panel a step, storyboards of whole episodes, and before/after comparisons."""
+"""Pictures of an episode: one panel per step, storyboards of whole episodes, and before/after comparisons."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,10 @@ CASING, LINE = (20, 20, 20), (255, 255, 255)  # a white line in a dark casing sh
 INK, MUTED = (38, 38, 40), (122, 120, 116)
 
 MARGIN, GAP = 16, 10  # around and between pictures [px]
-TEXT, LEADING = 10, 19  # height of capitals, distance of lines of text [px]
+TEXT, LEADING = 10, 19  # height of capitals, distance between lines of text [px]
 FINE = 3  # text and outlines are drawn this much larger and averaged down
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-STROKE = 1 if int(cv2.__version__.split(".")[0]) >= 5 else FINE  # OpenCV 5 sets type; before, it drew with a pen
+STROKE = 1 if int(cv2.__version__.split(".")[0]) >= 5 else FINE  # OpenCV 5 sets type; earlier ones draw with a pen
 
 
 def storyboard_panel(
@@ -28,9 +28,9 @@ def storyboard_panel(
     panel: int = 192,
     space: Space = "linear",
 ) -> np.ndarray:
-    """One step of an episode: input, segment, local image and blend side by side, the EV and the reward written below.
+    """One step of an episode: input, segment, local image and blend side by side, with EV and reward written below.
 
-    The outlined segment is the one that got `ev`; before the first exposure, it is the next one.
+    The outlined segment is the one that got `ev` or, before the first exposure, the next one.
 
     Args:
         state: One episode (N = 1), after the step; NumPy arrays.
@@ -38,7 +38,7 @@ def storyboard_panel(
         ev: Exposure of the last step [stops]; None at the start of an episode.
         reward: Reward of the last step; None where there is none.
         panel: Side of the square that each picture is fitted into [px].
-        space: Where exposures act, see `image.expose`; for the local image.
+        space: See `image.expose`; for the local image.
 
     Returns:
         (rows, columns, 3) uint8 RGB, of the same size for the same `panel`.
@@ -77,7 +77,7 @@ def storyboard_panel(
 
 
 def storyboard(panels: Sequence[np.ndarray]) -> np.ndarray:
-    """The panels of an episode one below the other.
+    """The panels of an episode, one below the other.
 
     Args:
         panels: (rows, columns, 3) uint8 each, all of one size, at least one.
@@ -99,14 +99,14 @@ def comparison(images: Sequence[np.ndarray], captions: Sequence[str], *, width: 
 
     Args:
         images: (H, W, 3) each, of any size: uint8, uint16, or floats in [0, 1].
-        captions: As many texts, ASCII.
+        captions: As many texts, in ASCII.
         width: Width of the whole picture [px].
 
     Returns:
         (rows, width, 3) uint8 RGB.
 
     Raises:
-        ValueError: If there are no images, not as many captions, one is malformed, or `width` has no room for them.
+        ValueError: If there are no images or not as many captions, an image is malformed, or `width` is too small.
     """
     if len(images) != len(captions) or len(images) == 0:
         raise ValueError(f"images must be one or more, with a caption each, not {len(images)} with {len(captions)}")
@@ -152,7 +152,7 @@ def _scaled(image: np.ndarray, height: int, width: int) -> np.ndarray:
 def _outlined(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The picture with a line around the pixels of the mask, which may be of another size."""
     height, width = picture.shape[0] * FINE, picture.shape[1] * FINE
-    smooth = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.6)  # no steps, no meshes of diagonal neighbours
+    smooth = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.6)  # smooths steps, and meshes of diagonal neighbours
     smooth = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_CUBIC)
     contours, _ = cv2.findContours((smooth >= 0.5).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     fine = np.repeat(np.repeat(picture, FINE, axis=0), FINE, axis=1)
@@ -162,7 +162,7 @@ def _outlined(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _write(canvas: np.ndarray, text: str, left: int, baseline: int, room: int, ink: tuple[int, int, int]) -> None:
-    """Write a line of text on the canvas; a little smaller where it would not fit into the room, then cut off."""
+    """Writes a line of text on the canvas, a little smaller if it would not fit into the room, and then cut off."""
     scale = cv2.getFontScaleFromHeight(FONT, TEXT * FINE, STROKE)
     (length, _), _ = cv2.getTextSize(text, FONT, scale, STROKE)
     scale *= np.clip(room * FINE / max(length, 1), 0.7, 1.0)

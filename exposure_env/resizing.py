@@ -5,11 +5,11 @@ import numpy as np
 
 from exposure_env.threads import spread
 
-STRIP_PIXELS = 2**18  # made into floats at once
+STRIP_PIXELS = 2**18  # converted to floats at once
 
 
 def shrink(image: np.ndarray, max_side: int | None) -> np.ndarray:
-    """Return (H, W, 3) pixels with their longer side shrunk to ``max_side`` by averaging areas; smaller ones as is."""
+    """The (H, W, 3) pixels, their longer side shrunk to `max_side` by averaging areas; smaller ones as they are."""
     height, width = image.shape[:2]
     if max_side is None or max(height, width) <= max_side:
         return image
@@ -21,7 +21,7 @@ def shrink(image: np.ndarray, max_side: int | None) -> np.ndarray:
 
 
 def shrunk(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The photo at another size, averaged where it shrinks, without a copy of it as floats.
+    """The photo at another size, averaged where it shrinks, without a full-size copy in floats.
 
     Args:
         pixels: (H, W, 3) uint8 or uint16.
@@ -58,7 +58,7 @@ def as_floats(pixels: np.ndarray) -> np.ndarray:
 
 
 def strips(pixels: np.ndarray) -> list[slice]:
-    """The rows of an image, (H, W, ...), cut into parts of about `STRIP_PIXELS`."""
+    """The rows of an image, (H, W, ...), cut into parts of about `STRIP_PIXELS` pixels."""
     height, width = pixels.shape[:2]
     rows = max(1, STRIP_PIXELS // width)
     return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]

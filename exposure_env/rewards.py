@@ -1,7 +1,7 @@
 """What is a good retouch? Reward models: anything that scores a batch of images.
 
 A reward model is called with images (N, H, W, 3) in [0, 1], NumPy or Torch, and the context `inputs` (the untouched
-photos) and `targets` (the experts' versions, or None), and returns N scores, higher is better. A plain function is one.
+photos) and `targets` (experts' versions, or None), and returns N scores, higher is better. A plain function will do.
 """
 
 import importlib
@@ -20,15 +20,15 @@ FLOOR = 1e-10  # mean squared error of a perfect match, so that its PSNR is 100 
 
 
 class RewardModel(Protocol):
-    """Scores a batch of images.
+    """A model that scores a batch of images.
 
-    One may also have a `version`: as long as it is the same, so are scores, and those of the photos are remembered.
+    It may also have a `version`: while that stays the same, so do its scores, and those of the photos are remembered.
     """
 
     differentiable: bool  # whether gradients flow from the scores to images that are Torch tensors
 
     def __call__(self, images: Array, *, inputs: Array, targets: Array | None) -> Array:
-        """(N, H, W, 3) floats in [0, 1] -> (N,) scores of the same array kind."""
+        """The scores, (N,), of images (N, H, W, 3) in [0, 1]; the same kind of array as the images."""
         ...
 
 
@@ -81,7 +81,7 @@ class BatchFunction:
     """A function of images alone, or of images and some of the context, as a reward model."""
 
     def __init__(self, function: Callable[..., Array]):
-        """Wraps `function(images)`; it may also name `inputs` or `targets`."""
+        """Wraps `function(images)`, which may also have parameters `inputs` or `targets`."""
         self.function = function
         self.differentiable = getattr(function, "differentiable", False)
         self.version = getattr(function, "version", None)
@@ -96,12 +96,12 @@ class BatchFunction:
 
 
 def _parameters(function: Callable[..., Array]) -> Mapping[str, inspect.Parameter]:
-    # A Torch module's __call__ takes anything and hands it on to its forward.
+    # A Torch module's __call__ takes anything and hands it on to `forward`.
     return inspect.signature(getattr(function, "forward", function)).parameters
 
 
 def resolve_reward(spec: Any) -> Callable[..., Array]:
-    """The reward model that `spec` means.
+    """The reward model that `spec` stands for.
 
     Args:
         spec: A reward model, a plain function over a batch of images, a name in `REWARDS`, or "module:attribute"
@@ -139,7 +139,7 @@ def score(model: Callable[..., Array], images: Array, inputs: Array, targets: Ar
         (N,) finite floats.
 
     Raises:
-        ValueError: If the model returned another shape, no numbers, or a value that is not finite.
+        ValueError: If the model returned another shape or no numbers; a `NotFinite` if a score is not finite.
     """
     scores = model(images, inputs=inputs, targets=targets)
     shape = tuple(getattr(scores, "shape", np.shape(scores)))

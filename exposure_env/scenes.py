@@ -10,7 +10,7 @@ from exposure_env.segmentation import Segmenter, order_segments, segment_many
 from exposure_env.settings import TaskConfig
 from exposure_env.threads import ranges, spread
 
-TOGETHER = 256  # photos of a data set read at once: of FiveK at 500 px half a gigabyte
+TOGETHER = 256  # photos of a data set read at once: half a gigabyte for FiveK at 500 px
 
 
 class Scene(NamedTuple):
@@ -25,7 +25,7 @@ class Scene(NamedTuple):
 
 
 class Scenes:
-    """The scenes of a data set.
+    """The scenes of a data set, made when first needed and then, unless a transform changes the photos, remembered.
 
     Args:
         photos: The data set.
@@ -35,10 +35,10 @@ class Scenes:
 
     def __init__(self, photos: Sequence[Photo], segmenter: str | Segmenter, config: TaskConfig):
         self.photos, self.segmenter, self.config = photos, segmenter, config
-        self.known: dict[int, Scene] = {}  # made at a photo's first episode, by index; not where a transform changes it
+        self.known: dict[int, Scene] = {}  # by index, from a photo's first episode on; empty with a transform
 
     def prepare(self) -> int:
-        """Makes all scenes now; how many are known then."""
+        """Makes all scenes now, unless there is a transform; returns how many are ready."""
         if self.config.transform is not None:
             return 0
         for first in range(0, len(self.photos), TOGETHER):
@@ -48,7 +48,7 @@ class Scenes:
 
     def make(self, photos: Sequence[int | Photo | np.ndarray | None],
              rngs: Sequence[np.random.Generator]) -> list[Scene]:
-        """A scene of each photo given; where it is None, of one drawn from the data set. See `ExposureTask.scene`."""
+        """The scene of each photo given, or of a random one where it is None; see `ExposureTask.scene`."""
         photos = [int(rng.integers(len(self.photos))) if photo is None else photo
                   for photo, rng in zip(photos, rngs, strict=True)]
         scenes = self._made(photos, rngs)
@@ -58,7 +58,7 @@ class Scenes:
         return scenes
 
     def _made(self, photos: Sequence[Any], rngs: Sequence[Any]) -> list[Scene]:
-        """The scenes, but for a random order. Those not known yet are made together, by all threads."""
+        """The scenes, except for a random order. Those not yet known are made together, by all threads."""
         keys, new, config = [], {}, self.config
         for position, (photo, rng) in enumerate(zip(photos, rngs, strict=True)):
             kept = isinstance(photo, int | np.integer) and config.transform is None
@@ -79,7 +79,7 @@ class Scenes:
         return [self.known[key] if isinstance(key, int) else drafts[key] for key in keys]
 
     def _photo(self, photo: int | Photo | np.ndarray, rng: np.random.Generator) -> tuple[int, Photo]:
-        """Index and photo, transformed: what a user's code may have a hand in, in one thread."""
+        """The index and the transformed photo; runs in the caller's thread, as a user's code may be involved."""
         index = -1
         if isinstance(photo, int | np.integer):
             if not 0 <= photo < len(self.photos):
@@ -107,5 +107,5 @@ def _draft(config: TaskConfig, index: int, photo: Photo) -> Scene:
 
 
 def reset_info(scene: Scene) -> dict[str, int]:
-    """What `reset` tells of a photo."""
+    """The info that `reset` gives about a photo."""
     return {"photo": scene.index, "num_segments": scene.num_segments}

@@ -1,4 +1,4 @@
-"""The settings of the decision process, and the presets they come in."""
+"""The settings of the decision process, and their presets."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,10 +41,10 @@ TASK_PRESETS = {
 
 
 def checked(config: TaskConfig) -> TaskConfig:
-    """The settings as they are.
+    """The settings, unchanged.
 
     Raises:
-        ValueError: If one of them makes no sense, naming it.
+        ValueError: If one of them makes no sense; the message names it.
     """
     choices = {"thumbnail": ("squeeze", "letterbox"), "reward_image": ("fused", "local", "both"),
                "space": ("linear", "encoded"), "planes": tuple(CHANNELS),

@@ -22,19 +22,19 @@ from exposure_env.settings import TASK_PRESETS, TaskConfig, checked
 
 
 class PhotoScores:
-    """Scores of the untouched photos of a data set, by index, remembered as long as the reward model says they hold.
+    """The scores of a data set's untouched photos, by index, kept as long as the reward model says they hold.
 
-    A reward model says so by an attribute `version` that stays the same; of one without, nothing is remembered.
+    It says so by an attribute `version` that stays the same; for a model without one, nothing is kept.
 
     Args:
-        scores: By the reward model as it will be when they are first asked for.
+        scores: Scores known already, taken to be those of the first reward model that asks for them.
     """
 
     def __init__(self, scores: dict[int, float] | None = None):
         self._scores, self._judge = scores or {}, None
 
     def by(self, model: Any) -> dict[int, float]:
-        """Those of this reward model, to be added to; elsewhere, what is added is forgotten."""
+        """The scores by this reward model, a dict to add to; if it has no `version`, additions are forgotten."""
         judge = model, getattr(model, "version", None)
         if judge[1] is None:
             return {}
@@ -45,7 +45,7 @@ class PhotoScores:
 
 
 class Outcome(NamedTuple):
-    """N finished episodes and what they came to."""
+    """N finished episodes and their results."""
 
     state: EpisodeState
     image: np.ndarray  # (N, size, size, 3) float32: the blended result
@@ -53,7 +53,7 @@ class Outcome(NamedTuple):
     input_score: np.ndarray  # (N,) float64 scores of the untouched photos; 0 where rewards are absolute
 
     def info(self, index: int) -> dict[str, Any]:
-        """What the last step of one episode tells besides its EV."""
+        """The info of one episode's last step, apart from its segment and EV."""
         return {"score": float(self.score[index]), "input_score": float(self.input_score[index]),
                 "evs": self.state.evs[index].copy()}
 
@@ -65,11 +65,11 @@ class ExposureTask:
         photos: Any `Sequence[Photo]`, a folder's path, or None for the sample photos.
         segmenter: "felzenszwalb", "luminance_bands", "slic", or a callable (H, W, 3) -> (H, W) labels.
         reward_model: See `rewards.resolve_reward`.
-        preset: Name in `TASK_PRESETS`.
-        **settings: Fields of `TaskConfig`, in place of the preset's.
+        preset: Name in `settings.TASK_PRESETS`.
+        **settings: Fields of `settings.TaskConfig`, in place of the preset's.
 
     Raises:
-        ValueError: Unknown preset, setting or name, or a setting out of range.
+        ValueError: If a preset, setting or name is unknown, or a setting is out of range.
     """
 
     def __init__(self, photos: Sequence[Photo] | str | None = None, segmenter: Any = "felzenszwalb",
@@ -92,11 +92,11 @@ class ExposureTask:
     # From photos to episodes
 
     def draw(self, rng: np.random.Generator) -> Scene:
-        """A photo of the data set, chosen at random, with a fresh transform and order where these are set."""
+        """The scene of a random photo of the data set, with a fresh transform and random order where these are set."""
         return self.scenes([None], [rng])[0]
 
     def scene(self, photo: int | Photo | np.ndarray, rng: np.random.Generator) -> Scene:
-        """The given photo made ready: an index into the data set, a `Photo`, or an image array.
+        """The scene of a given photo: an index into the data set, a `Photo`, or an image array.
 
         Raises:
             ValueError: If the index is out of range, the image isn't a photo (see `photos.check_photo`), or its target
@@ -106,7 +106,7 @@ class ExposureTask:
 
     def scenes(self, photos: Sequence[int | Photo | np.ndarray | None],
                rngs: Sequence[np.random.Generator]) -> list[Scene]:
-        """As `scene` for each photo, drawn where it is None; those that are new are segmented at once, in parallel."""
+        """The scene of each photo, or of a random one where it is None; new photos are segmented in parallel."""
         return self._scenes.make(photos, rngs)
 
     def prepare(self) -> int:
@@ -115,15 +115,15 @@ class ExposureTask:
         Otherwise a photo is made ready at its first episode. With `labels_folder`, labels are kept for later runs too.
 
         Returns:
-            How many photos are ready: all of them, or 0 if a transform makes others of them in every episode.
+            The number of photos that are ready: all of them, or 0 if a transform changes them in every episode.
 
         Raises:
-            ValueError: As `scene` does.
+            ValueError: See `scene`.
         """
         return self._scenes.prepare()
 
     def thumbnail(self, image: np.ndarray, name: str = "photo") -> np.ndarray:
-        """(size, size, 3) float32 in [0, 1]: what the agent sees of a photo of any size."""
+        """What the agent sees of a photo of any size: (size, size, 3) float32 in [0, 1]."""
         return photo_thumbnail(image, self.config.size, self.config.thumbnail, name)
 
     def start(self, scenes: Sequence[Scene]) -> EpisodeState:
@@ -139,7 +139,7 @@ class ExposureTask:
         return start(images, labels, self.config.max_segments, np.stack(targets) if targets else None)
 
     def restart(self, state: EpisodeState, rows: Sequence[int], scenes: Sequence[Scene]) -> None:
-        """Starts other episodes in some rows of a state of NumPy arrays, which are overwritten.
+        """Starts new episodes in some rows of a state of NumPy arrays, which are overwritten.
 
         Raises:
             ValueError: If they have targets where the others have none, or the reverse.
@@ -156,7 +156,7 @@ class ExposureTask:
     # From actions to images and rewards
 
     def exposure(self, action: Array) -> Array:
-        """Exposure in stops of actions in [-1, 1]; actions beyond are clipped."""
+        """The exposures [stops] of actions in [-1, 1]; actions beyond are clipped."""
         return array_namespace(action).clip(action, min=-1.0, max=1.0) * self.config.max_ev
 
     def advance(self, state: EpisodeState, ev: Array) -> EpisodeState:
@@ -172,9 +172,9 @@ class ExposureTask:
         return self.fusion(state.photos, state.labels, state.evs, state.step, space=self.config.space)
 
     def score(self, state: EpisodeState, model: Any = None, fused: Array | None = None) -> Array:
-        """(N,) scores of the images so far, by the task's reward model or another one. Differentiable if the model is.
+        """The (N,) scores of the images so far, by the task's reward model or `model`; differentiable if that is.
 
-        `fused` is the blend, where it is known already.
+        `fused` is the blend, if already known.
 
         Raises:
             ValueError: If the model returns a wrong shape or a score that is not finite.
@@ -184,11 +184,11 @@ class ExposureTask:
         return sum(rewards.score(model, image, state.photos, state.targets) for image in shown) / len(shown)
 
     def finish(self, state: EpisodeState, scenes: Sequence[Scene] = ()) -> "Outcome":
-        """What finished episodes came to, from one call of the reward model (two for `reward_image="both"`).
+        """The outcome of finished episodes, from one call of the reward model (two for `reward_image="both"`).
 
         Args:
             state: N finished episodes.
-            scenes: Theirs, so that photos of the data set whose scores are remembered are not scored again.
+            scenes: Their scenes, so that photos of the data set whose scores are remembered are not scored again.
         """
         kept = self.config.relative and self.config.transform is None and len(scenes) > 0
         scores = self.photo_scores if kept else {}
@@ -209,7 +209,7 @@ class ExposureTask:
 
     @property
     def photo_scores(self) -> dict[int, float]:
-        """Remembered scores of untouched photos by index; see `scenes.PhotoScores`."""
+        """The remembered scores of untouched photos, by index; see `PhotoScores`."""
         return self._photo_scores.by(self.reward_model)
 
     @photo_scores.setter
@@ -218,13 +218,13 @@ class ExposureTask:
 
     def rewards(self, before: EpisodeState, after: EpisodeState, done: np.ndarray,
                 finished: "Outcome | None") -> np.ndarray:
-        """(N,) float64 rewards of a step: the outcome where the episode just ended (eq. 3), else 0, plus the shaping.
+        """The (N,) float64 rewards of a step: the outcome if the episode just ended (eq. 3), else 0, plus the shaping.
 
         Args:
-            before: States in which the action was taken.
+            before: States in which the actions were taken.
             after: The next states.
             done: (N,) booleans, which episodes this step ended.
-            finished: The outcome of those episodes.
+            finished: The outcome of those episodes; None if there are none.
         """
         gained = np.zeros(len(done))
         if finished is not None:
@@ -235,7 +235,7 @@ class ExposureTask:
         return gained
 
     def shown(self, state: EpisodeState, fused: Array | None = None) -> list[Array]:
-        """The images so far that are scored, each (N, H, W, 3); `fused` is the blend, where it is known already."""
+        """The images so far that are scored, each (N, H, W, 3); `fused` is the blend, if already known."""
         which = self.config.reward_image
         images = [] if which == "local" else [self.fused(state) if fused is None else fused]
         return images if which == "fused" else [*images, self.local(state)]

@@ -1,4 +1,4 @@
-"""Threads that stay: starting them anew would cost more than many of the calls do."""
+"""Threads that stay alive: starting new ones would cost more than many of the calls themselves."""
 
 import os
 import threading
@@ -12,7 +12,7 @@ _starting = threading.Lock()
 
 
 def num_threads() -> int:
-    """Threads that a call may use: EXPOSURE_THREADS where it is set, else the processors this process may run on.
+    """The number of threads a call may use: EXPOSURE_THREADS if set, else the processors this process may run on.
 
     Raises:
         ValueError: If EXPOSURE_THREADS is not a positive integer.
@@ -26,23 +26,23 @@ def num_threads() -> int:
 
 
 def spread(function: Callable[..., Any], items: Sequence[Any]) -> list[Any]:
-    """What the function gives for every item, in their order, computed by several threads.
+    """The function's results for all items, in order, computed by several threads.
 
     Args:
-        function: Takes one item. It runs at once with itself, in threads that share the memory.
-        items: The work, cut into pieces that are worth a tenth of a millisecond or more.
+        function: Takes one item. Several calls run at the same time, in threads that share memory.
+        items: The work, cut into pieces that take a tenth of a millisecond or more.
     """
     threads = min(num_threads(), len(items))
-    if threads <= 1 or threading.current_thread().name.startswith("exposure"):  # no pool waits for itself
+    if threads <= 1 or threading.current_thread().name.startswith("exposure"):  # a pool must not wait for itself
         return [function(item) for item in items]
     with _starting:
         pool = _pools.get(threads) or _pools.setdefault(threads, ThreadPoolExecutor(threads, "exposure"))
-    context = copy_context()  # what the caller has set, such as the switch of compiled functions, holds in there too
+    context = copy_context()  # what the caller has set, such as the switch of compiled functions, holds there too
     return list(pool.map(lambda item: context.copy().run(function, item), items))
 
 
 def ranges(count: int, least: int = 1) -> list[slice]:
-    """0..count-1 cut into even pieces, as many as there are threads, each of `least` or more where possible."""
+    """The range 0..count-1 cut into even pieces, at most one per thread, of `least` or more where possible."""
     pieces = max(1, min(num_threads(), count // least))
     bounds = [count * piece // pieces for piece in range(pieces + 1)]
     return [slice(start, stop) for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]

@@ -20,9 +20,9 @@ from exposure_env.task import ExposureTask, Outcome, Scene
 class ExposureVectorEnv(VectorEnv):
     """N independent `ExposureEnv`s in step, computed as one batch.
 
-    Same spaces, rewards and infos as N single environments in a `SyncVectorEnv`; environment i of a reset with seed s
-    is the single environment with seed s + i. What is returned is the caller's to keep and to change. Photos are made
-    ready at their first episodes, those of one reset in parallel; `task.prepare()` does it for all of them beforehand.
+    Spaces, rewards and infos are those of N single environments in a `SyncVectorEnv`; after a reset with seed s,
+    environment i acts like a single environment with seed s + i. The caller may keep and change whatever is returned.
+    A photo is made ready at its first episode, those of one reset in parallel; `task.prepare()` does all beforehand.
 
     Args:
         num_envs: N.
@@ -33,12 +33,12 @@ class ExposureVectorEnv(VectorEnv):
         render_mode: None or "rgb_array": a tuple of N storyboard panels.
         autoreset_mode: What happens to an episode that is over. NEXT_STEP: the next step ignores its action and resets
             it. SAME_STEP: the step returns the next episode's observation, and the last one in `info["final_obs"]`.
-            DISABLED: the caller resets it by `options["reset_mask"]`.
+            DISABLED: the caller resets it with `options["reset_mask"]`.
         preset: "recommended" or "paper".
-        **settings: Fields of `task.TaskConfig`.
+        **settings: Fields of `settings.TaskConfig`.
 
     Raises:
-        ValueError: For any setting that makes no sense, naming it.
+        ValueError: If a setting makes no sense; the message names it.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 2, "autoreset_mode": AutoresetMode.NEXT_STEP}
@@ -61,7 +61,7 @@ class ExposureVectorEnv(VectorEnv):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.scenes: list[Scene | None] = [None] * num_envs
         self.state: EpisodeState | None = None  # its arrays are overwritten when an episode restarts
-        self.finished: Outcome | None = None  # the episodes that the last step ended, and what they came to
+        self.finished: Outcome | None = None  # the outcome of the episodes that the last step ended
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
         self._over = np.zeros(num_envs, bool)  # episodes that ended and have not been reset
         self._canvas = Canvas(self.task.config, obs_type)
@@ -73,11 +73,11 @@ class ExposureVectorEnv(VectorEnv):
 
         Args:
             seed: None, one number s for seeds s, s + 1, ..., or one per environment.
-            options: "photo": for all environments an index, a `Photo` or an array, or a list with one for each;
+            options: "photo": an index, a `Photo` or an array for all environments, or a list with one for each;
                 "reset_mask": (N,) booleans.
 
         Raises:
-            ValueError: If the number of seeds, of photos or the shape of the mask doesn't match.
+            ValueError: If the number of seeds or of photos, or the mask, doesn't match the environments.
         """
         options = dict(options or {})
         if seed is None or isinstance(seed, int | np.integer):
@@ -112,7 +112,7 @@ class ExposureVectorEnv(VectorEnv):
         if self.autoreset_mode is AutoresetMode.DISABLED and self._over.any():
             raise ValueError(f"episodes {np.flatnonzero(self._over)} are over: reset them with options['reset_mask']")
         evs = self.task.exposure(checked_action(actions, (self.num_envs, 1), used=~self._over[:, None])[:, 0])
-        stale, before = self._over, self.state  # episodes that were over before this step only reset (NEXT_STEP)
+        stale, before = self._over, self.state  # episodes over before this step are only reset (NEXT_STEP)
         after = self.task.advance(before, evs)
         done = is_done(after) & ~stale
         ended = np.flatnonzero(done)
@@ -155,10 +155,10 @@ class ExposureVectorEnv(VectorEnv):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of all that further steps depend on, but for the settings and the data set.
+        """A copy of everything that further steps depend on, except the settings and the data set.
 
-        Also of photos that were drawn with a transform, which nobody could draw again. Arrays, numbers, strings, lists
-        and dicts of them; the generators' states are JSON, as their integers have 128 bits.
+        It includes the photos at thumbnail size, since a random transform of them could not be repeated. It is made of
+        arrays, numbers, strings, lists and dicts; the generators' states are JSON, as their integers have 128 bits.
 
         Raises:
             ValueError: If no episode was ever begun.
@@ -175,13 +175,13 @@ class ExposureVectorEnv(VectorEnv):
                 "rngs": [json.dumps(rng.bit_generator.state) for rng in self._rngs]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where another environment of the same settings and photos was; `finished` is None until a step.
+        """Continues where an environment of the same settings and photos left off; `finished` is None until a step.
 
         Args:
-            state: What its `state_dict` gave.
+            state: The result of its `state_dict`.
 
         Raises:
-            ValueError: If it is the state of something else, or of another number or size of episodes.
+            ValueError: If it is the state of something else, or has another number or size of episodes.
         """
         try:
             columns = {name: None if array is None else np.array(array) for name, array in state["episodes"].items()}
@@ -207,7 +207,7 @@ class ExposureVectorEnv(VectorEnv):
 
     def _begin(self, rows: np.ndarray, seeds: Sequence[int | None] | None = None,
                photos: Sequence[Any] | None = None) -> dict[str, Any]:
-        """Starts the episodes of these environments; what the resets tell."""
+        """Starts episodes in these rows; returns the infos of their resets."""
         for i in rows:
             if self._rngs[i] is None or (seeds is not None and seeds[i] is not None):
                 self._rngs[i] = seeding.np_random(None if seeds is None else seeds[i])[0]
@@ -231,8 +231,8 @@ def _told(mask: np.ndarray, **columns: Any) -> dict[str, Any]:
     """Infos in Gymnasium's form for vector environments: (N, ...) arrays, and a mask for each.
 
     Args:
-        mask: (N,) booleans, of which environments something is told; nothing at all if of none.
-        **columns: What is told, of these environments only.
+        mask: (N,) booleans, the environments that the infos are about; if there are none, the result is empty.
+        **columns: The values of each info, for these environments only.
     """
     info: dict[str, Any] = {}
     for name, column in columns.items() if mask.any() else ():
@@ -247,7 +247,7 @@ def _drawn(last: np.ndarray) -> list[float | None]:
 
 
 def _scene(state: EpisodeState, i: int, index: int, name: str, ev_map: Any) -> Scene:
-    """The scene of episode i: an episode begins with all that it shows."""
+    """The scene of episode i, rebuilt from its row of the state and the rest that `state_dict` keeps of it."""
     image, target = state.photos[i].copy(), None if state.targets is None else state.targets[i].copy()
     photo = Photo(name, image, target, None if ev_map is None else np.array(ev_map))
     return Scene(index, photo, image, target, state.labels[i].copy(), int(state.num_segments[i]))

@@ -1,6 +1,6 @@
-"""Image files as they are written: JPEG, PNG and TIFF, strip by strip, so that no second image lies in memory.
+"""Writing JPEG, PNG and TIFF files; the latter two strip by strip, without a second copy of the image in memory.
 
-Pillow cannot write 16-bit RGB, OpenCV no metadata and tifffile no EXIF data: PNG and TIFF are put together here.
+Pillow cannot write 16-bit RGB, OpenCV no metadata and tifffile no EXIF data, so PNG and TIFF are put together here.
 """
 
 import struct
@@ -16,24 +16,24 @@ from exposure_env.files.metadata import BITS, EXIF, EXTRA, GPS, ICC, PHOTOMETRIC
 from exposure_env.threads import spread
 
 STRIP_BYTES = 2**20
-TOGETHER = 8  # strips that are compressed at once, by several threads
+TOGETHER = 8  # strips that several threads compress at once
 
 
 def encode_jpeg(file: BinaryIO, pixels: np.ndarray, alpha: np.ndarray | None, exif: bytes | None, icc: bytes | None,
                 quality: int) -> None:
-    """Write a JPEG; 16 bits are rounded to 8.
+    """Writes a JPEG; 16 bits are rounded to 8.
 
     Args:
         file: Open for writing, at its start.
         pixels: (H, W, 3) uint8 or uint16.
         alpha: (H, W), same dtype, all opaque; or None.
-        exif: EXIF data from "II" or "MM" on.
+        exif: EXIF data, starting with "II" or "MM".
         icc: Colour profile.
         quality: 1 to 100; colour is not subsampled.
 
     Raises:
-        ValueError: Transparency, or more EXIF data than a JPEG can hold.
-        OSError: More pixels than a JPEG can hold (without an error number), or the file cannot be written.
+        ValueError: If there is transparency, or more EXIF data than a JPEG can hold.
+        OSError: If a JPEG cannot hold so large an image (without an error number), or the file cannot be written.
     """
     if alpha is not None and alpha.min() < np.iinfo(alpha.dtype).max:
         raise ValueError("JPEG cannot hold transparency; choose .png or .tif")
@@ -45,7 +45,7 @@ def encode_jpeg(file: BinaryIO, pixels: np.ndarray, alpha: np.ndarray | None, ex
 
 def encode_png(file: BinaryIO, pixels: np.ndarray, alpha: np.ndarray | None, exif: bytes | None, icc: bytes | None,
                _: int) -> None:
-    """Write a PNG; arguments as for `encode_jpeg`, but for the quality."""
+    """Writes a PNG; arguments as for `encode_jpeg`, but the quality is ignored."""
     height, width = pixels.shape[:2]
     colour_type = 2 if alpha is None else 6
     file.write(b"\x89PNG\r\n\x1a\n")
@@ -72,7 +72,7 @@ def encode_png(file: BinaryIO, pixels: np.ndarray, alpha: np.ndarray | None, exi
 
 def encode_tiff(file: BinaryIO, pixels: np.ndarray, alpha: np.ndarray | None, exif: bytes | None, icc: bytes | None,
                 _: int) -> None:
-    """Write a TIFF; arguments as for `encode_jpeg`, but for the quality.
+    """Writes a TIFF; arguments as for `encode_jpeg`, but the quality is ignored.
 
     Pillow writes the directory, which is the hard part. The pixels follow in strips, as differences from pixel to
     pixel, deflated; then the directory is written once more, with the strips' true sizes.
@@ -96,7 +96,7 @@ def encode_tiff(file: BinaryIO, pixels: np.ndarray, alpha: np.ndarray | None, ex
 
 def _tiff_directory(pixels: np.ndarray, alpha: np.ndarray | None, exif: bytes | None, icc: bytes | None,
                     sizes: list[int]) -> TiffImagePlugin.ImageFileDirectory_v2:
-    # As long whatever the sizes are: they and the starts are numbers of 32 bits.
+    # Its length does not depend on the sizes: these and the starts are 32-bit numbers.
     (height, width), channels = pixels.shape[:2], 3 if alpha is None else 4
     rows = _strips(pixels, alpha)[0].stop
     starts = tuple(np.cumsum([0, *sizes[:-1]]).tolist())  # after the directory; Pillow adds its length
@@ -122,7 +122,7 @@ def _strips(pixels: np.ndarray, alpha: np.ndarray | None) -> list[slice]:
 
 
 def _spread(function: Callable, pixels: np.ndarray, alpha: np.ndarray | None) -> Iterator:
-    """What the function gives for every strip, in order, a few strips at a time."""
+    """Yields the function's results for all strips, in order, computed a few strips at a time."""
     strips = _strips(pixels, alpha)
     for first in range(0, len(strips), TOGETHER):
         yield from spread(function, strips[first : first + TOGETHER])
@@ -133,7 +133,7 @@ def _samples(pixels: np.ndarray, alpha: np.ndarray | None, rows: slice) -> np.nd
 
 
 def _filtered(samples: np.ndarray) -> np.ndarray:
-    # PNG's filter "sub": bytes, high ones first, as differences from those of the pixel to the left.
+    # PNG's filter "sub": every byte, high bytes first, less that of the pixel to the left.
     count, width, channels = samples.shape
     big = np.ascontiguousarray(samples.astype(samples.dtype.newbyteorder(">"), copy=False))
     lines, pixel = big.view(np.uint8).reshape(count, -1), channels * samples.itemsize

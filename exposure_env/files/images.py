@@ -1,7 +1,7 @@
 """Image files in and out: JPEG, PNG and TIFF, of 8 and 16 bits, with their EXIF data and colour profile; raw files in.
 
-Pillow reads all of it but 16-bit RGB pixels: those OpenCV decodes. Beside the image that is returned, no second one of
-its size is kept in memory, but for what the decoders themselves hold.
+Pillow reads everything except 16-bit pixels, which OpenCV decodes. Apart from what the decoders themselves hold, no
+second image of the size of the one returned is kept in memory.
 """
 
 import os
@@ -24,7 +24,7 @@ from exposure_env.resizing import as_floats, shrink
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 MAX_PIXELS = 300_000_000  # 0.9 GB of 8-bit, 1.8 GB of 16-bit pixels
-STRIP_PIXELS = 2**19  # drawn at once from a decoder's image
+STRIP_PIXELS = 2**19  # taken at once from a decoder's image
 _READERS = {
     b"\xff\xd8": JpegImagePlugin.JpegImageFile,
     b"\x89P": PngImagePlugin.PngImageFile,
@@ -36,13 +36,13 @@ _ENCODERS = {".jpg": encode_jpeg, ".jpeg": encode_jpeg, ".png": encode_png, ".ti
 
 
 class ImageFile(NamedTuple):
-    """An image as files hold it.
+    """An image as a file holds it.
 
     Attributes:
-        pixels: (H, W, 3) uint8 or uint16, upright, red first. Taken for sRGB whatever ``icc`` says: the values
-            are not converted, and the profile goes along with them.
-        alpha: (H, W) of the same dtype, the largest value is opaque; None where there is no transparency.
-        exif: EXIF data with orientation 1 and without a preview picture: a TIFF structure from "II" or "MM" on.
+        pixels: (H, W, 3) uint8 or uint16, upright, red first. Treated as sRGB whatever `icc` says: the values are not
+            converted, and the profile travels with them.
+        alpha: (H, W) of the same dtype, the largest value being opaque; None if there is no transparency.
+        exif: EXIF data with orientation 1 and without a preview picture: a TIFF structure, starting with "II" or "MM".
         icc: ICC profile for RGB.
     """
 
@@ -53,20 +53,20 @@ class ImageFile(NamedTuple):
 
 
 def load_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> ImageFile:
-    """Return the pixels of a JPEG, PNG, TIFF or raw file, turned upright, with EXIF data and colour profile.
+    """The pixels of a JPEG, PNG, TIFF or raw file, turned upright, with EXIF data and colour profile.
 
-    The content decides on the format, not the suffix, but for `raw.RAW_SUFFIXES`, which are developed (`raw.develop`).
-    Grey and palette images become RGB. Of a file with several images the first is read.
+    The content decides the format, not the suffix, except for `raw.RAW_SUFFIXES`, which are developed (`raw.develop`).
+    Grey and palette images become RGB. If a file holds several images, the first is read.
 
     Args:
         path: File to read.
-        max_pixels: Limit on width times height, checked before memory is taken for them.
+        max_pixels: Limit on width times height, checked before memory is allocated for them.
 
     Raises:
-        ValueError: The file is empty, broken, cut short, too large, of another format, or of a kind that has no plain
-            RGB pixels: CMYK, Lab, floats, 16-bit TIFF with separate colour planes or premultiplied alpha. Or it is a
-            raw file, and rawpy isn't installed.
-        OSError: There is no such file, or it may not be read.
+        ValueError: If the file is empty, broken, cut short, too large, of another format, or of a kind without plain
+            RGB pixels: CMYK, Lab, floats, 16-bit TIFF with separate colour planes or premultiplied alpha. Or if it is
+            a raw file and rawpy isn't installed.
+        OSError: If there is no such file, or it may not be read.
     """
     with _opened(path) as (header, file):
         if header is None:
@@ -77,38 +77,38 @@ def load_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Imag
 
 
 def pixel_bytes(path: str | os.PathLike) -> int:
-    """Bytes of the pixels that `load_image` would return, told from the file's header; same errors."""
+    """The bytes of the pixels that `load_image` would return, from the header alone; same errors if that is broken."""
     with _opened(path) as (header, file):
         width, height = header.size if header else raw_size(Path(path))
         return 3 * width * height * (2 if header is None or _has_16_bits(header, file) else 1)
 
 
 def read_image(path: str | os.PathLike, max_side: int | None = None) -> np.ndarray:
-    """Return an image file as (H, W, 3) float32 in [0, 1], sRGB-encoded, without its transparency.
+    """The image in a file as (H, W, 3) float32 in [0, 1], sRGB-encoded, without its transparency.
 
     Args:
         path: File to read; see `load_image` for the kinds and the errors.
-        max_side: Longer side in pixels that larger images are shrunk to; None keeps the full size.
+        max_side: Longer side [pixels] that larger images are shrunk to; None keeps the full size.
     """
     return as_floats(shrink(load_image(path).pixels, max_side))
 
 
 def save_image(path: str | os.PathLike, image: ImageFile, quality: int = 95,
                ready: Callable[[Path], object] | None = None) -> None:
-    """Write an image with its EXIF data and colour profile; the suffix chooses the format.
+    """Writes an image with its EXIF data and colour profile; the suffix chooses the format.
 
-    The file appears at once or not at all: it is written beside the final place and then moved over.
+    The file appears whole or not at all: it is written beside its final place and then moved over.
 
     Args:
-        path: File ending in .jpg, .jpeg, .png, .tif or .tiff; replaced where it exists.
+        path: File ending in .jpg, .jpeg, .png, .tif or .tiff; replaced if it exists.
         image: What to write. JPEG rounds 16 bits to 8 and cannot hold transparency.
         quality: Quality of a JPEG, 1 to 100; colour is not subsampled.
         ready: Called with the complete file beside the final place, just before it is moved over.
 
     Raises:
-        ValueError: Another suffix, arrays of the wrong shape or dtype, a quality out of range, transparency in a JPEG,
-            or something that the format cannot hold (a JPEG side above 65535 pixels or EXIF data above 64 kB).
-        OSError: The file cannot be written.
+        ValueError: If the suffix is another one, an array is of the wrong shape or dtype, the quality is out of range,
+            or the format cannot hold something (transparency, a side above 65535 pixels or EXIF above 64 kB in a JPEG).
+        OSError: If the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -125,14 +125,14 @@ def save_image(path: str | os.PathLike, image: ImageFile, quality: int = 95,
         try:
             _ENCODERS[path.suffix.lower()](file, pixels, alpha, upright_exif(image.exif)[1], image.icc, quality)
         except (ValueError, OSError, struct.error) as error:
-            if isinstance(error, OSError) and error.errno is not None:  # the disk's; Pillow's own have no number
+            if isinstance(error, OSError) and error.errno is not None:  # the system's; Pillow's own have no number
                 raise
             raise ValueError(f"cannot write {path}: {error}") from error
 
 
 @contextmanager
 def _opened(path: str | os.PathLike) -> Iterator[tuple[Image.Image | None, BinaryIO]]:
-    """Header, None for a raw file, and file; whatever goes wrong within is a ValueError that names the file."""
+    """The header, None for a raw file, and the open file; any error inside becomes a ValueError that names the file."""
     with open(path, "rb") as file:
         try:
             if Path(path).suffix.lower() in RAW_SUFFIXES:
@@ -144,7 +144,7 @@ def _opened(path: str | os.PathLike) -> Iterator[tuple[Image.Image | None, Binar
                 raise ValueError("it is not a JPEG, PNG or TIFF file" if start else "the file is empty")
             with _READERS[start](file) as header:  # Image.open would apply a pixel limit of its own
                 yield header, file
-        except Exception as error:  # decoders meet broken files with exceptions of almost every type
+        except Exception as error:  # on broken files, decoders raise exceptions of almost every type
             raise ValueError(f"cannot read {path}: {error or type(error).__name__}") from error
 
 
@@ -168,13 +168,13 @@ def _decode(header: Image.Image, file: BinaryIO, max_pixels: int) -> ImageFile:
     if not tags:  # EXIF data may follow a PNG's pixels
         exif = png_exif(file) if wide else header.info.get("exif")
     orientation, exif = upright_exif(exif)
-    orientation = 1 if tags else orientation  # for TIFF, the decoders have turned it
+    orientation = 1 if tags else orientation  # the decoders have turned a TIFF already
     if wide:
         pixels, alpha = _upright_16_bits(decoded, orientation)
     else:
         def strip(rows: slice) -> np.ndarray:
             size, box = (header.width, rows.stop - rows.start), (0, rows.start, header.width, rows.stop)
-            some = header.resize(size, Image.Resampling.NEAREST, box)  # what crop does, which has a limit of its own
+            some = header.resize(size, Image.Resampling.NEAREST, box)  # like crop, which has a limit of its own
             return np.asarray(some.convert(kind))
 
         pixels, alpha = _upright(strip, (header.height, header.width, len(kind)), np.uint8, orientation)
@@ -187,7 +187,7 @@ def _decode(header: Image.Image, file: BinaryIO, max_pixels: int) -> ImageFile:
 def _has_16_bits(header: Image.Image, file: BinaryIO) -> bool:
     if header.format == "PNG":
         place = file.tell()
-        file.seek(24)  # the header chunk comes first, always: signature, length, name, width, height, bit depth
+        file.seek(24)  # the header chunk always comes first: signature, length, name, width, height, bit depth
         depth = file.read(1)
         file.seek(place)
         return depth == b"\x10"
@@ -195,7 +195,7 @@ def _has_16_bits(header: Image.Image, file: BinaryIO) -> bool:
 
 
 def _decode_16_bits(file: BinaryIO, tags: dict) -> np.ndarray:
-    """Grey (H, W), or blue first (H, W, 3 or 4)."""
+    """The 16-bit pixels: grey, (H, W), or colour with blue first, (H, W, 3 or 4)."""
     if tags.get(tag.PLANES, 1) != 1 or tags.get(tag.EXTRA, (2,))[0] == 1:
         raise ValueError("16-bit TIFF with separate colour planes or premultiplied alpha is not supported")
     if tags.get(tag.PHOTOMETRIC) not in (None, 0, 1, 2) or set(tags.get(tag.SAMPLE_FORMAT, (1,))) != {1}:
@@ -203,7 +203,7 @@ def _decode_16_bits(file: BinaryIO, tags: dict) -> np.ndarray:
     name = str(file.name)
     if os.name == "posix" and name.isprintable() and tags.get(tag.ORIENTATION, 1) < 5:
         pixels = cv2.imread(name, cv2.IMREAD_UNCHANGED)
-    else:  # takes memory for the file, but some names and TIFFs that lie on their side fail with imread
+    else:  # needs memory for the file, but imread fails on some names and on TIFFs lying on their side
         pixels = cv2.imdecode(np.fromfile(name, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
         raise ValueError("the file is broken or cut short")
@@ -220,7 +220,7 @@ def _upright_16_bits(decoded: np.ndarray, orientation: int) -> tuple[np.ndarray,
 
 def _upright(strip: Callable[[slice], np.ndarray], shape: tuple[int, int, int], dtype: type, orientation: int,
              pixels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Pixels and alpha, turned upright, from a function that gives some rows, (n, width, 3 or 4), of an image."""
+    """The pixels and alpha, turned upright, from a function that gives rows of an image, (n, width, 3 or 4)."""
     height, width, channels = shape
     upright = (width, height) if orientation in (5, 6, 7, 8) else (height, width)
     pixels = np.empty((*upright, 3), dtype) if pixels is None else pixels

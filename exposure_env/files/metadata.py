@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-# Numbers of TIFF tags, which EXIF shares. The texts: description, make, model, software, date, artist, copyright.
+# TIFF tag numbers, which EXIF shares. The texts are description, make, model, software, date, artist, copyright.
 BITS, PHOTOMETRIC, PLANES, EXTRA, SAMPLE_FORMAT = 258, 262, 284, 338, 339
 ORIENTATION, ICC, EXIF, GPS = 274, 34675, 34665, 34853
 TEXTS = (270, 271, 272, 305, 306, 315, 33432)
@@ -14,9 +14,9 @@ MAKER_NOTE = 37500
 
 
 def upright_exif(exif: bytes | None) -> tuple[int, bytes | None]:
-    """The orientation that EXIF data name, 1 if none; and the data with orientation 1, None where they are broken.
+    """The orientation in EXIF data, 1 if there is none, and the data with orientation 1, or None if they are broken.
 
-    Changed in place: writing the directory anew would move the maker notes, whose own offsets would point astray.
+    The data are patched in place: rewriting the directory would move the maker notes and break their own offsets.
     Broken EXIF data do not spoil the photo.
     """
     data, orientation = bytearray((exif or b"").removeprefix(b"Exif\0\0")), 1
@@ -36,11 +36,11 @@ def upright_exif(exif: bytes | None) -> tuple[int, bytes | None]:
 
 
 def picked_exif(found: Image.Exif, maker_notes: bool = True) -> bytes | None:
-    """What belongs to the photo of a TIFF's tags, which also lay out the file itself; None where there is nothing.
+    """EXIF data from a TIFF's tags, without those that describe the file's layout; None if there are none.
 
     Args:
         found: All tags.
-        maker_notes: Whether to keep the maker's own notes.
+        maker_notes: Whether to keep the camera maker's own notes.
     """
     try:
         kept = Image.Exif()
@@ -54,10 +54,10 @@ def picked_exif(found: Image.Exif, maker_notes: bool = True) -> bytes | None:
 
 
 def png_exif(file: BinaryIO) -> bytes | None:
-    """The EXIF data in a PNG, wherever they are in it.
+    """The EXIF data of a PNG, wherever they are in the file; None if there are none.
 
     Raises:
-        ValueError: The file is cut short, or a checksum is wrong.
+        ValueError: If the file is cut short, or a checksum is wrong.
     """
     exif, name, size = None, b"", file.seek(0, 2)
     file.seek(8)

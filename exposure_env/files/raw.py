@@ -14,25 +14,25 @@ RAW_SUFFIXES = (".dng", ".nef", ".cr2", ".cr3", ".arw", ".raf", ".orf", ".rw2")
 
 
 def raw_size(path: Path) -> tuple[int, int]:
-    """Width and height of the developed photo [pixels], before or after turning it; reads the header only.
+    """The width and height of the developed photo [pixels], before or after it is turned; reads only the header.
 
     Raises:
-        ValueError: There is no rawpy, or the file is no raw file that LibRaw can read.
+        ValueError: If rawpy is missing; a `rawpy.LibRawError` if LibRaw cannot read the file.
     """
     with _opened(path) as raw:
         return raw.sizes.width, raw.sizes.height
 
 
 def develop(path: Path) -> tuple[np.ndarray, bytes | None]:
-    """The photo in a raw file, upright, with the white balance that the camera chose, and no more than that.
+    """The photo in a raw file, upright, with the camera's white balance and no other adjustment.
 
     There is no automatic brightening: exposing the photo is left to the agent.
 
     Returns:
-        (H, W, 3) uint16, sRGB; and EXIF data, of the raw files that are laid out as a TIFF (DNG, NEF, CR2, ARW).
+        (H, W, 3) uint16, sRGB; and EXIF data, if the raw file is laid out as a TIFF (DNG, NEF, CR2, ARW), else None.
 
     Raises:
-        ValueError: There is no rawpy, or the file is no raw file that LibRaw can read.
+        ValueError: If rawpy is missing; a `rawpy.LibRawError` if LibRaw cannot read the file.
     """
     with _opened(path) as raw:
         pixels = raw.postprocess(use_camera_wb=True, no_auto_bright=True, output_bps=16, gamma=(2.4, 12.92))

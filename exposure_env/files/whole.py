@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, then moved into it."""
+"""Files that are whole or not there at all: written beside their final place, then moved into it."""
 
 import os
 import re
@@ -12,17 +12,17 @@ from typing import BinaryIO
 
 from PIL import Image
 
-STALE = 60.0  # seconds after which a file left half-written has no writer any more; writers never pause that long
+STALE = 60.0  # seconds after which an untouched half-written file is abandoned; writers never pause that long
 _PART = re.compile(r"\.(.+)\.[0-9a-f]{32}\.part")
-# Pillow holds images in blocks. Those of its usual 16 MB, glibc keeps for itself when they are freed; larger ones not.
+# Pillow holds images in blocks. Its usual ones of 16 MB stay with glibc when they are freed, larger ones do not.
 Image.core.set_block_size(2**26)
 
 
 @contextmanager
 def written_whole(path: Path, ready: Callable[[Path], object] | None = None) -> Iterator[BinaryIO]:
-    """A file to write to that takes its place once it is complete and on the disk, and vanishes on an error.
+    """A file to write to, moved into place once it is complete and on disk, and removed on an error.
 
-    Only the end of the process itself can leave a trace, a hidden file ending in ".part": see `remove_leftovers`.
+    Only a killed process can leave a trace, a hidden file ending in ".part": see `remove_leftovers`.
 
     Args:
         path: The final place.
@@ -33,7 +33,7 @@ def written_whole(path: Path, ready: Callable[[Path], object] | None = None) -> 
         with open(beside, "xb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())  # else, a loss of power could leave the final name with nothing in it
+            os.fsync(file.fileno())  # otherwise a power failure could leave an empty file in the final place
         if path.exists():
             shutil.copymode(path, beside)
         if ready is not None:
@@ -44,7 +44,7 @@ def written_whole(path: Path, ready: Callable[[Path], object] | None = None) -> 
 
 
 def remove_leftovers(paths: Iterable[Path]) -> None:
-    """Remove what killed processes left half-written beside these files: not touched for a minute (`STALE`)."""
+    """Removes half-written files that killed processes left beside these, untouched for a minute (`STALE`)."""
     paths = set(paths)
     for folder in {path.parent for path in paths}:
         for part in folder.glob(".*.part"):

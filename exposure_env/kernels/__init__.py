@@ -1,4 +1,4 @@
-"""The slow parts, compiled by numba: a twin for each definition that is decorated with `acceleration.accelerated`."""
+"""The slow parts, compiled by numba: a twin for each definition decorated with `acceleration.accelerated`."""
 
 from exposure_env.acceleration import available, disabled, enabled, load
 

@@ -1,9 +1,9 @@
 """The compiled part of `kernels.fusion`: float32 arrays in and out, one photo after the other.
 
-Two planes make a channel: its even and its odd rows, each in a frame of reflected pixels, one row above and below, two
-columns left and right. So what a filter with steps of two rows asks for lies at the same distance everywhere, and one
-loop runs over a whole plane, the frame included. A pyramid is its levels, one after the other, an image its channels.
-`levels` says where a plane lies: `kernels.fusion.levels_of`.
+A channel is stored as two planes, its even and its odd rows, each in a frame of reflected pixels: one row above and
+below, two columns left and right. So a filter with steps of two rows finds its neighbours at the same distance
+everywhere, and one loop runs over a whole plane, frame included. The levels of a pyramid lie one after the other, and
+so do the channels of an image. `levels` says where a plane lies, see `kernels.fusion.levels_of`.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from exposure_env.fusion import TINY
 from exposure_env.image import ENCODED_KNEE
 
 FUSED = {"contract"}  # x * y + z in one instruction
-FLOAT = np.float32  # a Python number in a sum would make it float64, of which half as many fit into a register
+FLOAT = np.float32  # a Python number would turn a sum into float64, half as many of which fit into a register
 POSITIVE = (1 << 40) - 1  # offsets are not negative; without `& POSITIVE` the compiler would check every index
 ZERO, QUARTER, HALF, ONE, TWO, FOUR, SIX, EIGHTH, NINTH = map(FLOAT, (0, 0.25, 0.5, 1, 2, 4, 6, 0.125, 1 / 9))
 KNEE, LIFT, STRETCH, SLOPE = map(FLOAT, (ENCODED_KNEE, 0.055, 1.055, 12.92))
@@ -21,9 +21,9 @@ PER_STRETCH, PER_SLOPE = FLOAT(1 / 1.055), FLOAT(1 / 12.92)
 LINEAR_END = FLOAT(12.92 * 0.0031308)  # `image.LINEAR_KNEE`, encoded: where the straight branch ends
 RED, GREEN, BLUE = map(FLOAT, (0.299, 0.587, 0.114))
 SMALLEST, TINY_VARIANCE = FLOAT(TINY**0.5), FLOAT(TINY)
-ROUND = FLOAT(1.5 * 2**23)  # adding and subtracting it leaves no digits after the point
+ROUND = FLOAT(1.5 * 2**23)  # adding and subtracting it rounds to a whole number
 SQRT_HALF_BITS, MANTISSA, BIAS = map(np.int32, (0x3F3504F3, 23, 127))
-# Constants as a sum: the first part is short, so that its product with a whole number is exact.
+# Constants as sums of two: the first part is short, so that its product with a whole number is exact.
 LOG2_E, LN2, LN2_HIGH, LN2_LOW = map(FLOAT, (1 / np.log(2), np.log(2), 0.693145751953125, 1.42860682030941723e-6))
 DARK_HIGH, DARK_LOW = FLOAT(0.41650390625), FLOAT(1 / 2.4 - 0.41650390625)
 BRIGHT_HIGH, BRIGHT_LOW = FLOAT(2.3984375), FLOAT(2.4 - 2.3984375)
@@ -39,7 +39,7 @@ def _scaled_exp(r: np.float32, n: np.float32) -> np.float32:
 
 @compiled(fastmath=FUSED)
 def _exp(x: np.float32) -> np.float32:
-    """exp(x) for x <= 0, to 1e-7 of it; unlike the library's, several at once."""
+    """exp(x) for x <= 0, to a relative error of 1e-7; unlike the library's, it can be vectorised."""
     x = FLOAT(-87) if x < FLOAT(-87) else x
     n = (x * LOG2_E + ROUND) - ROUND
     return _scaled_exp((x - n * LN2_HIGH) - n * LN2_LOW, n)
@@ -47,7 +47,7 @@ def _exp(x: np.float32) -> np.float32:
 
 @compiled(fastmath=FUSED)
 def _power(x: np.float32, high: np.float32, low: np.float32) -> np.float32:
-    """x^(high + low) for x >= 0, to 2e-7 of it, several at once."""
+    """x^(high + low) for x >= 0, to a relative error of 2e-7; can be vectorised."""
     bits = np.float32(x).view(np.int32)
     exponent = np.int32(np.int32(bits - SQRT_HALF_BITS) >> MANTISSA)
     mantissa = np.int32(bits - np.int32(exponent << MANTISSA)).view(np.float32)  # from sqrt(1/2) to sqrt(2)
@@ -62,7 +62,7 @@ def _power(x: np.float32, high: np.float32, low: np.float32) -> np.float32:
 
 @compiled(fastmath=FUSED)
 def _parts(x: np.ndarray, linear: bool, straight: np.ndarray, bent: np.ndarray) -> None:
-    """The straight and the bent branch of `image.linear_to_srgb`, each of all values."""
+    """Writes both branches of `image.linear_to_srgb`, the straight and the bent one, for all values."""
     for i in range(x.size):
         if not linear:
             straight[i] = bent[i] = x[i]
@@ -78,7 +78,7 @@ def _parts(x: np.ndarray, linear: bool, straight: np.ndarray, bent: np.ndarray) 
 @compiled(fastmath=FUSED)
 def _expose(straight: np.ndarray, bent: np.ndarray, photo: np.ndarray, start: int, num: int, ev: float, linear: bool,
             high: np.float32, minus: bool, out: np.ndarray, into: int) -> None:
-    """`num` values of the exposed photo, at most `high`; `minus` the photo itself, which is not for 0 EV."""
+    """Writes `num` values of the exposed photo, at most `high`; less the photo itself if `minus`, but not for 0 EV."""
     gain, bent_gain = FLOAT(2.0**ev), FLOAT(2.0 ** (ev / 2.4))
     lift = FLOAT(0.055 * (2.0 ** (ev / 2.4) - 1.0))
     end = LINEAR_END if linear else FLOAT(np.inf)
@@ -96,27 +96,27 @@ def _expose(straight: np.ndarray, bent: np.ndarray, photo: np.ndarray, start: in
 
 @compiled
 def _reflect(index: int, length: int) -> int:
-    """Index within 0..length-1 after reflection at the border pixels; for indices from -2 to length + 1."""
+    """The index within 0..length-1 after reflection at the border pixels; for indices from -2 to length + 1."""
     index = abs(index) if length > 1 else 0
     return index if index < length else abs(2 * (length - 1) - index)
 
 
 @compiled
 def _at(levels: np.ndarray, level: int, r: int, c: int) -> int:
-    """Where pixel (r, c) of a level is, or of its frame, from -2 on."""
+    """The place of pixel (r, c) of a level or, from -2 on, of its frame."""
     stride, plane, start = levels[level, 2], levels[level, 3], levels[level, 4]
     return (start + (r & 1) * plane + (r // 2 + 1) * stride + c + 2) & POSITIVE
 
 
 @compiled
 def _rows(stride: int, top: int, bottom: int) -> tuple[int, int]:
-    """Where rows top..bottom-1 begin in a plane without its frame, and how long they are; perhaps a row more."""
+    """The start and length of rows top..bottom-1 in a plane without its frame, perhaps with a row more."""
     return (top // 2 * stride) & POSITIVE, (((bottom + 1) // 2 - top // 2) * stride) & POSITIVE
 
 
 @compiled
 def _beside(parity: int, stride: int, plane: int, first: int) -> tuple[int, int, int]:
-    """Offsets of even or odd rows of level 0, of the rows above and of those below."""
+    """The offsets of the even or odd rows of level 0, of the rows above and of those below."""
     above = (1 - parity) * plane + parity * stride + first
     return (parity * plane + stride + first) & POSITIVE, above & POSITIVE, (above + stride) & POSITIVE
 
@@ -141,7 +141,7 @@ def _frame(levels: np.ndarray, level: int, top: int, bottom: int, array: np.ndar
 
 @compiled(fastmath=FUSED)
 def _down(levels: np.ndarray, level: int, array: np.ndarray, offset: int, tall: np.ndarray, small: np.ndarray) -> None:
-    """The next level of a pyramid, as `pyramid.pyr_down`, in rows with a frame of one pixel."""
+    """Computes the next level of a pyramid, as in `pyramid.pyr_down`, as rows with a frame of one pixel."""
     height, stride, plane, start = levels[level, 0], levels[level, 2], levels[level, 3], levels[level, 4]
     half, num = (stride // 2) & POSITIVE, ((height + 1) // 2 * stride) & POSITIVE
     even = (offset + start + stride) & POSITIVE
@@ -158,7 +158,7 @@ def _down(levels: np.ndarray, level: int, array: np.ndarray, offset: int, tall: 
 
 @compiled
 def _split(levels: np.ndarray, level: int, small: np.ndarray, stride: int, array: np.ndarray, offset: int) -> None:
-    """Rows with a frame become a level."""
+    """Copies rows with a frame to a level, and fills its frame."""
     height, width = levels[level, 0], levels[level, 1] & POSITIVE
     for p in range(2):
         x, y = ((p + 1) * stride + 1) & POSITIVE, (offset + _at(levels, level, p, 0)) & POSITIVE
@@ -171,7 +171,7 @@ def _split(levels: np.ndarray, level: int, small: np.ndarray, stride: int, array
 
 @compiled
 def _join(levels: np.ndarray, level: int, small: np.ndarray, stride: int, array: np.ndarray, offset: int) -> None:
-    """A level becomes rows with a frame, which is left as it is."""
+    """Copies a level to rows with a frame; the frame is left as it is."""
     height, width = levels[level, 0], levels[level, 1] & POSITIVE
     for r in range(height):
         x, y = ((r + 1) * stride + 1) & POSITIVE, (offset + _at(levels, level, r, 0)) & POSITIVE
@@ -181,10 +181,10 @@ def _join(levels: np.ndarray, level: int, small: np.ndarray, stride: int, array:
 
 @compiled(fastmath=FUSED)
 def _widen(levels: np.ndarray, level: int, small: np.ndarray, wide: np.ndarray) -> None:
-    """The next level, in rows with a frame, stretched to the width of this one."""
+    """Stretches the next level, in rows with a frame, to the width of this one."""
     height, width, stride = levels[level, 0], levels[level, 1], levels[level, 2]
     rows, columns, half = (height + 1) // 2, (width + 1) // 2, (stride // 2) & POSITIVE
-    for r in range(1, rows + 1):  # left and above as by reflection, right and below repeated, as in OpenCV
+    for r in range(1, rows + 1):  # reflected on the left and above, repeated on the right and below, as in OpenCV
         x = (r * half) & POSITIVE
         small[x] = small[(x + 1 + min(1, columns - 1)) & POSITIVE]
         small[(x + columns + 1) & POSITIVE] = small[(x + columns) & POSITIVE]
@@ -208,7 +208,7 @@ def _fill(array: np.ndarray, start: int, num: int, value: np.float32) -> None:
 @compiled(fastmath=FUSED)
 def _add_bands(levels: np.ndarray, top: int, bottom: int, change: np.ndarray, bands: np.ndarray, tall: np.ndarray,
                small: np.ndarray) -> None:
-    """Adds the Laplacian bands of a change under its weight, the fourth channel: zero except in rows top..bottom-1."""
+    """Adds the Laplacian bands of a change times its weight, the fourth channel, zero except in rows top..bottom-1."""
     last, room = len(levels) - 1, (len(change) // 4) & POSITIVE
     weight = (3 * room) & POSITIVE
     _frame(levels, 0, 0, levels[0, 0], change, weight)
@@ -242,7 +242,7 @@ def _add_bands(levels: np.ndarray, top: int, bottom: int, change: np.ndarray, ba
 
 @compiled(fastmath=FUSED)
 def _collapse(levels: np.ndarray, room: int, bands: np.ndarray, tall: np.ndarray, small: np.ndarray) -> None:
-    """Level 0 of the bands becomes their sum."""
+    """Adds up the bands in level 0."""
     for level in range(len(levels) - 2, -1, -1):
         height, stride, plane, start = levels[level, 0], levels[level, 2] & POSITIVE, levels[level, 3], levels[level, 4]
         num = ((height + 1) // 2 * stride) & POSITIVE
@@ -259,7 +259,7 @@ def _collapse(levels: np.ndarray, room: int, bands: np.ndarray, tall: np.ndarray
 
 @compiled(fastmath=FUSED)
 def _measures(laplacian: np.float32, red: np.float32, green: np.float32, blue: np.float32) -> tuple:
-    """Contrast and saturation of a pixel, and its squared distance from mid grey."""
+    """The contrast and saturation of a pixel, and its squared distance from mid-grey."""
     u, v, t = red - green, green - blue, blue - red
     spread = np.sqrt((u * u + v * v + t * t) * NINTH + TINY_VARIANCE)
     red, green, blue, laplacian = red - HALF, green - HALF, blue - HALF, abs(laplacian)
@@ -269,7 +269,7 @@ def _measures(laplacian: np.float32, red: np.float32, green: np.float32, blue: n
 
 @compiled(fastmath=FUSED)
 def _steps(image: np.ndarray, room: int, here: int, there: int, num: int, out: np.ndarray) -> None:
-    """How much lighter the grey image is there than here; from the steps of the channels, which are exact."""
+    """Writes how much lighter the grey image is there than here, from the steps of the channels, which are exact."""
     room, here, there = room & POSITIVE, here & POSITIVE, there & POSITIVE
     green, blue, greener, bluer = room + here, 2 * room + here, room + there, 2 * room + there
     for i in range(num):
@@ -281,7 +281,7 @@ def _steps(image: np.ndarray, room: int, here: int, there: int, num: int, out: n
 def _quality(levels: np.ndarray, top: int, bottom: int, image: np.ndarray, room: int, powers: tuple,
              epsilon: np.float32, right: np.ndarray, down: np.ndarray, mask: np.ndarray, weight: np.ndarray,
              offset: int) -> None:
-    """Rows top..bottom-1 of (`fusion.mertens_weights` + epsilon) * mask; an empty mask stands for the whole image."""
+    """Writes (`fusion.mertens_weights` + epsilon) * mask in rows top..bottom-1; an empty mask is 1 everywhere."""
     stride, plane, (contrast, saturation, exposedness) = levels[0, 2], levels[0, 3], powers
     slope = -exposedness / FLOAT(0.08)
     _steps(image, room, 0, 1, 2 * plane - 1, right)
@@ -308,7 +308,7 @@ def _quality(levels: np.ndarray, top: int, bottom: int, image: np.ndarray, room:
 
 @compiled(fastmath=FUSED)
 def _soften(levels: np.ndarray, top: int, bottom: int, passes: int, mask: np.ndarray, other: np.ndarray) -> tuple:
-    """Blurs a mask, zero except in rows top..bottom-1, in place; gives the rows in which it is not zero then."""
+    """Blurs a mask, zero except in rows top..bottom-1, in place; returns the rows in which it is then not zero."""
     height, stride, plane = levels[0, 0], levels[0, 2], levels[0, 3]
     for _ in range(passes):
         top, bottom = max(0, top - 1), min(height, bottom + 1)
@@ -329,7 +329,7 @@ def _soften(levels: np.ndarray, top: int, bottom: int, passes: int, mask: np.nda
 @compiled
 def _cut_out(levels: np.ndarray, labels: np.ndarray, segment: int, rows: np.ndarray, feather: int, mask: np.ndarray,
              other: np.ndarray) -> tuple:
-    """The mask of one segment, softened, and the rows in which it is not zero; -1 stands for the whole image."""
+    """Writes the softened mask of a segment, or of the whole image for -1; returns the rows in which it is not zero."""
     height, width, plane = levels[0, 0], levels[0, 1], levels[0, 3]
     _fill(mask, 0, 2 * plane, ONE if segment < 0 else ZERO)
     if segment < 0:
@@ -344,7 +344,7 @@ def _cut_out(levels: np.ndarray, labels: np.ndarray, segment: int, rows: np.ndar
 
 @compiled
 def _rows_of_segments(labels: np.ndarray, rows: np.ndarray) -> None:
-    """(K, 2) first row of every segment and the one after its last; equal where there is none."""
+    """Writes the first row of every segment and the one after its last, (K, 2); equal if there is none."""
     for k in range(len(rows)):
         rows[k, 0] = rows[k, 1] = 0
     for r in range(labels.shape[0]):
@@ -365,20 +365,20 @@ def blend(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, counts: np.nd
     """Renders photos by `mask_pyramid`, `mertens` or `mertens_masked`.
 
     Args:
-        photos: (N, H, W, 3), like `out`, which it fills.
+        photos: (N, H, W, 3) float32.
         labels: (N, H, W) int32, each less than K.
         evs: (N, K) in stops.
         counts: (N,) int32, how many of the exposures take part.
         levels: See `kernels.fusion.levels_of`.
         linear: Whether exposing multiplies light; else encoded values.
         masked: Whether an exposure counts where its segment lies; else everywhere.
-        weighed: Whether an exposure counts where it looks good.
+        weighed: Whether an exposure counts more where it looks good.
         include_input: Whether the photo itself is weighed against the exposures.
         feather: Passes of the blur over the masks.
         powers: Exponents of contrast, saturation and exposedness.
         epsilon: Added to every weight.
-        clips: Whether exposures, and whether results are clipped to [0, 1].
-        out: (N, H, W, 3).
+        clips: Whether exposed images are clipped to [0, 1], and whether results are.
+        out: (N, H, W, 3) float32, written.
     """
     num, height, width = photos.shape[:3]
     slots, last = evs.shape[1], len(levels) - 1
@@ -405,7 +405,7 @@ def blend(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, counts: np.nd
         for i in range(photo.size):
             photo[i] = bounds[0] if photo[i] < bounds[0] else photo[i]
         _parts(photo, linear, straight, bent)
-        for i in range(photo.size):  # only now: a darker exposure shows what is lighter than white
+        for i in range(photo.size):  # only now, since a darker exposure shows what is lighter than white
             photo[i] = bounds[1] if photo[i] > bounds[1] else photo[i]
         _fill(bands, 0, bands.size, ZERO)
         if masked:
@@ -463,7 +463,7 @@ def blend(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, counts: np.nd
 @compiled(fastmath=FUSED)
 def expose_segments(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, linear: bool, clip_output: bool,
            out: np.ndarray) -> None:
-    """Photos (N, H, W, 3) with every segment under its own exposure, to `out`."""
+    """Writes the photos, (N, H, W, 3), with every segment under its own exposure, to `out`."""
     num, height, width, _ = photos.shape
     size = height * width * 3
     straight, bent = np.empty(size, FLOAT), np.empty(size, FLOAT)

@@ -1,7 +1,7 @@
-"""`observations.Canvas` in place: an exposure costs what the pixels of its segment cost, an observation its writing.
+"""`observations.Canvas` in place: an exposure costs only the pixels of its segment, an observation only its writing.
 
-Beside the images, a canvas gets `words`: photos and images in 8 bits, one 32-bit word a pixel (see `planes`). They hold
-as long as the canvas shows the very array of images that they were made with; definitions always make another one.
+Beside its images, a canvas gets `words`: photos and images in 8 bits, one 32-bit word per pixel (see `planes`). They
+are valid as long as the canvas shows the very array of images they were made with; definitions always make a new one.
 """
 
 import sys
@@ -14,15 +14,15 @@ from exposure_env.kernels import episode as kernel
 
 
 class Words(NamedTuple):
-    """What is kept beside a canvas's images."""
+    """The words kept beside a canvas's images."""
 
-    images: np.ndarray  # those that the words were made with
+    images: np.ndarray  # the array that the words were made with
     photos: np.ndarray  # (N, size, size) uint32; (0, 1, 1) for observations in floats, which need none
-    shown: np.ndarray  # likewise, of the images
+    shown: np.ndarray  # likewise, for the images
 
 
 def begin(canvas: Any, state: EpisodeState, rows: np.ndarray | None = None) -> None:
-    """See `Canvas.begin`."""
+    """`Canvas.begin`, in place."""
     if rows is None or len(canvas.images) != len(state.step):
         rows, canvas.images = np.arange(len(state.step)), np.empty_like(state.photos)
     words = _known(canvas)
@@ -34,20 +34,20 @@ def begin(canvas: Any, state: EpisodeState, rows: np.ndarray | None = None) -> N
 
 
 def expose(canvas: Any, before: EpisodeState, after: EpisodeState) -> None:
-    """See `Canvas.expose`."""
+    """`Canvas.expose`, in place."""
     words = _kept_up(canvas, before)
     kernel.expose(before, after, canvas.config.space, canvas.images, words.shown)
 
 
 def show(canvas: Any, state: EpisodeState, images: np.ndarray, rows: np.ndarray) -> None:
-    """See `Canvas.show`."""
+    """`Canvas.show`, in place."""
     images = np.broadcast_to(np.asarray(images, np.float32), (len(rows), *canvas.images.shape[1:]))
     words = _kept_up(canvas, state)
     kernel.put(np.ascontiguousarray(images), np.arange(len(rows)), rows, canvas.images, words.shown)
 
 
 def observe(canvas: Any, state: EpisodeState, rows: np.ndarray | None = None) -> Any:
-    """See `Canvas.observe`."""
+    """The observations of `Canvas.observe`."""
     memory = vars(canvas).setdefault("memory", Recycled())
     rows = np.arange(len(state.step)) if rows is None else rows
     shape = len(rows), *state.labels.shape[1:]
@@ -67,13 +67,13 @@ def observe(canvas: Any, state: EpisodeState, rows: np.ndarray | None = None) ->
 
 
 def _known(canvas: Any) -> Words | None:
-    """The canvas's words, if they hold."""
+    """The canvas's words if they are valid, else None."""
     words = vars(canvas).get("words")
     return words if words is not None and words.images is canvas.images else None
 
 
 def _kept_up(canvas: Any, state: EpisodeState) -> Words:
-    """The canvas's words, made now where there are none that hold."""
+    """The canvas's words, made now if there are no valid ones."""
     words = _known(canvas)
     if words is None:
         every, nowhere = np.arange(len(canvas.images)), canvas.images[:0]
@@ -85,9 +85,9 @@ def _kept_up(canvas: Any, state: EpisodeState) -> Words:
 
 
 class Recycled:
-    """Memory for large arrays, used again once nobody holds the array any more.
+    """Memory for large arrays, reused once nobody holds the array any more.
 
-    An array of fresh memory costs a page fault every few kilobytes, as much as filling it.
+    Fresh memory costs a page fault every few kilobytes, which takes as long as filling it.
     """
 
     def __init__(self):
@@ -97,19 +97,19 @@ class Recycled:
         return Recycled, ()  # a copy starts with none
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """An array as from `np.empty`, the caller's alone."""
+        """An array as from `np.empty`, for the caller alone."""
         size = int(np.prod(shape)) * dtype.itemsize
         for i in range(len(self._blocks)):
             if self._blocks[i].nbytes == size and _holders(self._blocks, i) == _NOBODY:
                 return self._blocks[i].view(dtype).reshape(shape)
         fresh = np.empty(size, np.uint8)
-        if size >= 1 << 20:  # smaller ones malloc recycles itself
+        if size >= 1 << 20:  # malloc recycles smaller ones itself
             self._blocks = [*self._blocks[-3:], fresh]
         return fresh.view(dtype).reshape(shape)
 
 
 def _holders(blocks: list[np.ndarray], i: int) -> int:
-    """References to a block; every view of it, and every tensor made of one, holds one."""
+    """The number of references to a block; every view of it, and every tensor made from one, holds one."""
     return sys.getrefcount(blocks[i])
 
 

@@ -1,7 +1,7 @@
-"""Compiled steps of the episode: the local image where a segment was just exposed, and the observations, in place.
+"""Compiled steps of an episode: the local image where a segment was just exposed, and the observations, in place.
 
-Plain functions at the top take states and share the episodes among the threads; the result does not depend on how many
-there are. Exposing takes no power function except for values that cross the knee of the sRGB curve: below it, a gain in
+Plain functions at the top take states and share the episodes among the threads; results do not depend on the number of
+threads. Exposing takes no power function except for values that cross the knee of the sRGB curve: below it, a gain in
 light is a gain in encoded values, and above it a gain in these plus 0.055. For images in 8 bits see `kernels.planes`.
 """
 
@@ -15,10 +15,10 @@ from exposure_env.image import ENCODED_KNEE, Space
 from exposure_env.kernels.planes import write_floats, write_images, write_masks, write_words
 from exposure_env.threads import ranges, spread
 
-_BLOCK = 128  # pixels: a block in which nothing changes is left out
+_BLOCK = 128  # pixels: a block in which nothing changes is skipped
 _LIFT, _STRETCH, _SLOPE, _KNEE = map(np.float32, (0.055, 1.055, 12.92, ENCODED_KNEE))
 _ZERO, _HALF, _ONE, _LEVELS = map(np.float32, (0, 0.5, 1, 255))
-_ROUND = np.float32(1.5 * 2**23)  # numbers of its size have no fractions: adding it rounds, halves to even
+_ROUND = np.float32(1.5 * 2**23)  # numbers of its size have no fractions, so adding it rounds, halves to even
 _LOG2, _TWO_PER_LOG2 = np.float32(np.log(2)), np.float32(2 / np.log(2))
 _THIRD, _FIFTH, _SEVENTH, _NINTH = (np.float32(1 / n) for n in (3, 5, 7, 9))
 _SERIES = tuple(np.float32(1 / n) for n in (2, 6, 24, 120, 720, 5040))  # of the exponential function
@@ -26,7 +26,7 @@ _SQRT_HALF_BITS, _MANTISSA, _BIAS = map(np.int32, (0x3F3504F3, 23, 127))
 
 
 def local_image(state: Any, space: str = "linear") -> np.ndarray:
-    """`episode.local_image`, of float32 photos and EVs and int32 labels."""
+    """The compiled `episode.local_image`, for float32 photos and EVs and int32 labels."""
     if not (isinstance(state.photos, np.ndarray) and state.photos.dtype == state.evs.dtype == np.float32
             and state.labels.dtype == np.int32 and space in get_args(Space)):
         return NotImplemented
@@ -37,21 +37,21 @@ def local_image(state: Any, space: str = "linear") -> np.ndarray:
 
 
 def expose(before: Any, after: Any, space: str, images: np.ndarray, words: np.ndarray) -> None:
-    """Makes the local images of the states `before` those of the states `after`.
+    """Turns the local images of the states `before` into those of the states `after`.
 
     Args:
         before: N states.
         after: The next states.
         space: "linear" or "encoded".
         images: (N, H, W, 3) float32, written.
-        words: (N, H, W) uint32, the same in 8 bits, written; (0, H, W) where nobody needs them.
+        words: (N, H, W) uint32, the same in 8 bits, written; (0, H, W) if not needed.
     """
     _shared(_expose_next, len(images), _pixels(before.photos), _flat(before.labels), after.evs, before.step,
             before.num_segments, space == "linear", _pixels(images), _flat(words))
 
 
 def put(source: np.ndarray, sources: np.ndarray, rows: np.ndarray, images: np.ndarray, words: np.ndarray) -> None:
-    """Whole images in place of others: `images[rows] = source[sources]`, and the same in 8 bits.
+    """Copies whole images, `images[rows] = source[sources]`, also in 8 bits.
 
     Args:
         source: (M, H, W, 3) float32.
@@ -64,14 +64,14 @@ def put(source: np.ndarray, sources: np.ndarray, rows: np.ndarray, images: np.nd
 
 
 def write(rows: np.ndarray, state: Any, photos: np.ndarray, shown: np.ndarray, *out: np.ndarray) -> None:
-    """Observations of the states in these rows.
+    """Writes the observations of the states in these rows.
 
     Args:
         rows: (M,) int64.
         state: N states.
         photos: (N, H, W) uint32 words; for observations in floats (N, H, W, 3) float32.
         shown: Likewise, the images so far.
-        *out: Written: (M, H, W, 9 or 12) uint8 or float32, or three (M, H, W, 3) uint8 for the images apart.
+        *out: (M, H, W, 9 or 12) uint8 or float32, or (M, H, W, 3) uint8 for each of the three images; written.
     """
     plan = _flat(state.labels), state.step, state.num_segments
     progress = state.step.astype(np.float32) / state.num_segments.astype(np.float32)
@@ -87,13 +87,13 @@ def write(rows: np.ndarray, state: Any, photos: np.ndarray, shown: np.ndarray, *
 
 
 def write_segments(rows: np.ndarray, state: Any, mask: np.ndarray, done: np.ndarray) -> None:
-    """The masks of the segments to expose and of those done, each into (M, H, W, 1) uint8; see `write`."""
+    """Writes the masks of the segment to expose and of those done, (M, H, W, 1) uint8 each; see `write`."""
     plan = _flat(state.labels), state.step, state.num_segments
     _shared(write_masks, len(rows), rows, *plan, _flat(mask), _flat(done))
 
 
 def squared_error(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """(N,) float32 mean squared differences of (N, ...) float32 images."""
+    """The (N,) float32 mean squared differences of (N, ...) float32 images."""
     if not (isinstance(images, np.ndarray) and images.dtype == targets.dtype == np.float32
             and images.shape == targets.shape):
         return NotImplemented
@@ -116,7 +116,7 @@ def _flat(planes: np.ndarray) -> np.ndarray:
 
 @compiled
 def _power(x: np.float32, exponent: np.float32) -> np.float32:
-    """x^exponent of positive numbers with logarithms of moderate size, to 1e-6 of it, several at once."""
+    """x^exponent for positive x with a logarithm of moderate size, to a relative error of 1e-6; can be vectorised."""
     bits = np.float32(x).view(np.int32)
     whole = np.int32((bits - _SQRT_HALF_BITS) >> _MANTISSA)
     mantissa = np.int32(bits - (whole << _MANTISSA)).view(np.float32)  # from sqrt(1/2) to sqrt(2)
@@ -134,16 +134,16 @@ def _power(x: np.float32, exponent: np.float32) -> np.float32:
 @compiled
 def _expose_segment(photo: np.ndarray, labels: np.ndarray, segment: int, ev: np.float32, linear: bool,
                     image: np.ndarray, words: np.ndarray, room: np.ndarray) -> None:
-    """Exposes the pixels of one segment, clipped.
+    """Exposes the pixels of one segment and clips them.
 
     Args:
         photo: (P, 3) float32.
         labels: (P,) int32.
-        segment: Its label.
-        ev: Stops; 0 gives the photo to the last bit.
-        linear: Whether light is multiplied, or encoded values.
+        segment: Label of the segment.
+        ev: Exposure [stops]; 0 gives the photo to the last bit.
+        linear: Whether exposures multiply light; else encoded values.
         image: (P, 3) float32, written where the segment lies.
-        words: (P,) uint32, or (0,), the image in 8 bits, written there.
+        words: (P,) uint32, the image in 8 bits, written there as well; (0,) if not needed.
         room: (_BLOCK, 3) int32 to work in.
     """
     gain = np.float32(2.0 ** np.float64(ev))
@@ -187,7 +187,7 @@ def _expose_segment(photo: np.ndarray, labels: np.ndarray, segment: int, ev: np.
 
 @compiled
 def _pack(image: np.ndarray, levels: np.ndarray, words: np.ndarray) -> None:
-    """Pixels (P, 3) as words (P,); `levels` (P or more, 3) int32 is room to work in."""
+    """Writes pixels (P, 3) as words (P,); `levels`, (P or more, 3) int32, is room to work in."""
     values, room = image.reshape(-1), levels.reshape(-1)
     for i in range(values.shape[0]):
         value = values[i] if values[i] > _ZERO else _ZERO
@@ -200,16 +200,16 @@ def _pack(image: np.ndarray, levels: np.ndarray, words: np.ndarray) -> None:
 @compiled
 def _local(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, linear: bool, out: np.ndarray, first: int,
                  last: int) -> None:
-    """`episode.local_image` of episodes first..last-1.
+    """Writes the `episode.local_image` of episodes first..last-1.
 
     Args:
         photos: (N, P, 3) float32, P pixels each.
         labels: (N, P) int32.
         evs: (N, K) float32.
-        linear: Whether light is multiplied, or encoded values.
-        out: (N, P, 3) float32.
-        first: And
-        last: As usual for ranges, like everywhere below.
+        linear: Whether exposures multiply light; else encoded values.
+        out: (N, P, 3) float32, written.
+        first: First episode.
+        last: The one after the last.
     """
     room, nowhere = np.empty((_BLOCK, 3), np.int32), np.empty(0, np.uint32)
     for n in range(first, last):
@@ -222,19 +222,19 @@ def _local(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, linear: bool
 @compiled
 def _expose_next(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, step: np.ndarray, num_segments: np.ndarray,
                 linear: bool, images: np.ndarray, words: np.ndarray, first: int, last: int) -> None:
-    """Local images of the next step, from those before it: only the segment just exposed changes.
+    """Turns the local images before a step into those after it: only the segment just exposed changes.
 
     Args:
         photos: (N, P, 3) float32.
         labels: (N, P) int32.
-        evs: (N, K) float32, that of the segment just exposed with them.
-        step: (N,) int64 before the exposure: the segment.
+        evs: (N, K) float32, including that of the segment just exposed.
+        step: (N,) int64 before the exposure, which is the label of that segment.
         num_segments: (N,) int64; episodes that were over stay as they are.
-        linear: See `local_images`.
+        linear: See `_local`.
         images: (N, P, 3) float32, written.
-        words: (N, P) uint32, the same as words, written; (0, P) where nobody needs them.
-        first: See `local_images`.
-        last: See `local_images`.
+        words: (N, P) uint32, the same in 8 bits, written; (0, P) if not needed.
+        first: First episode.
+        last: The one after the last.
     """
     room, nowhere = np.empty((_BLOCK, 3), np.int32), np.empty(0, np.uint32)
     for n in range(first, last):
@@ -247,23 +247,23 @@ def _expose_next(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, step: 
 @compiled
 def _put(source: np.ndarray, sources: np.ndarray, rows: np.ndarray, images: np.ndarray, words: np.ndarray, first: int,
         last: int) -> None:
-    """Whole images in place of others: `images[rows[m]] = source[sources[m]]`, and the same as words.
+    """Copies whole images, `images[rows[m]] = source[sources[m]]` for m in first..last-1, also as words.
 
     Args:
         source: (M, P, 3) float32.
         sources: (R,) int64 rows of the source.
         rows: (R,) int64 rows of the images.
-        images: (N, P, 3) float32, written.
-        words: (N, P) uint32 or (0, P), written.
-        first: Range of 0..R, see `local_images`.
-        last: See `local_images`.
+        images: (N, P, 3) float32, written; (0, P, 3) if not needed.
+        words: (N, P) uint32, written; (0, P) if not needed.
+        first: First m.
+        last: The one after the last.
     """
     levels = np.empty(source.shape[1:], np.int32)
     for m in range(first, last):
         given = source[sources[m]]
         if images.shape[0]:
             pixels, shown = given.reshape(-1), images[rows[m]].reshape(-1)
-            for i in range(pixels.size):  # as an assignment it would take seconds to compile
+            for i in range(pixels.size):  # an assignment would take seconds to compile
                 shown[i] = pixels[i]
         if words.shape[0]:
             _pack(given, levels, words[rows[m]])
@@ -271,16 +271,16 @@ def _put(source: np.ndarray, sources: np.ndarray, rows: np.ndarray, images: np.n
 
 @compiled
 def _squared_errors(images: np.ndarray, targets: np.ndarray, out: np.ndarray, first: int, last: int) -> None:
-    """Mean squared differences of rows first..last-1.
+    """Writes the mean squared differences of rows first..last-1.
 
-    Sixty-four sums side by side, the same on every processor.
+    Sixty-four sums side by side give the same result on every processor.
 
     Args:
         images: (N, P) float32.
         targets: (N, P) float32.
         out: (N,) float32, written.
-        first: See `local_images`.
-        last: See `local_images`.
+        first: First row.
+        last: The one after the last.
     """
     sums = np.empty(64, np.float32)
     for n in range(first, last):

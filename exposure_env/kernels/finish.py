@@ -1,6 +1,6 @@
-"""Compiled: what follows on the blend strip by strip, a coarser band and the second pass; see `kernels.full_size`.
+"""Compiled: what follows the strip-by-strip blend, namely coarser bands and a second pass; see `kernels.full_size`.
 
-Numba keeps compiled functions on disk until their own file changes: after a change in `kernels.rows`, touch this file.
+Numba recompiles only functions whose own file has changed: after a change in `kernels.rows`, touch this file, too.
 """
 
 import numpy as np
@@ -22,11 +22,11 @@ from exposure_env.kernels.rows import (
 
 @compiled
 def weigh_band(image, step, weight, inverse, band):
-    """A band of an image and its weight, (image * step - band) * (weight * inverse), rounded as NumPy does it.
+    """Computes a weighted band of an image, (image * step - band) * (weight * inverse), rounded as NumPy does it.
 
     Args:
         image: (h, w) int16.
-        step: What 1 means in there.
+        step: Value of one unit of the image.
         weight: (h, w) uint16.
         inverse: (h, w) float32.
         band: (h, w) float32, the next coarser level enlarged; set to the band.
@@ -39,7 +39,7 @@ def weigh_band(image, step, weight, inverse, band):
 
 @fused
 def _enlarge_quarter(coarse, q, row, out):
-    """Row q of the planes at a quarter of the resolution at twice its width, (3, ...), from column -2 on."""
+    """Writes row q of the planes at a quarter of the resolution, at twice its width, (3, ...), from column -2 on."""
     for c in range(3):
         for x in range(coarse.shape[2]):
             row[x + 1] = coarse[c, q, x]
@@ -49,7 +49,7 @@ def _enlarge_quarter(coarse, q, row, out):
 
 @fused
 def _enlarge_half(coarse, i, columns, held, quarters, quarter, half, out):
-    """Row i of the planes at half the resolution at twice its width, (3, ...), from column -4 on."""
+    """Writes row i of the planes at half the resolution, at twice its width, (3, ...), from column -4 on."""
     rows, k = coarse.shape[1], i // 2
     for q in (mirrored(k - 1, rows), k, min(k + 1, rows - 1)):
         if held[q & 3] != q:
@@ -63,12 +63,12 @@ def _enlarge_half(coarse, i, columns, held, quarters, quarter, half, out):
 
 @fused
 def finish_rows(low, high, step, coarse, rendered, rows):
-    """Write rows of the result: the detail, the coarser levels enlarged, and the rendered thumbnail enlarged.
+    """Writes rows of the result: the detail plus the enlarged coarser levels and the enlarged rendered thumbnail.
 
     Args:
         low: (H, W, 3) uint8 or uint16, the detail by `blend_strip`; set to the result.
-        high: The upper bits of the detail, see there.
-        step: What 1 means in the detail.
+        high: The upper bits of the detail, also by `blend_strip`.
+        step: Value of one unit of the detail.
         coarse: (3, h, w) float32 at a quarter of the resolution; (3, 0, 0) for none.
         rendered: (3, h, w) float32 to be enlarged to the full size; (3, 0, 0) for none.
         rows: First row, and the one after the last.
@@ -114,7 +114,7 @@ def finish_rows(low, high, step, coarse, rendered, rows):
         out, red, green, blue = low[y], line[0], line[1], line[2]
         if high.size:
             rest = high[y]
-            for x in range(width):  # all three at once: that way, LLVM makes vectors of it
+            for x in range(width):  # all three at once, so that LLVM vectorises the loop
                 red[x] += np.int16(rest[x, 0] * 256 + out[x, 0]) * step
                 green[x] += np.int16(rest[x, 1] * 256 + out[x, 1]) * step
                 blue[x] += np.int16(rest[x, 2] * 256 + out[x, 2]) * step

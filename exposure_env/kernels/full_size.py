@@ -1,9 +1,9 @@
-"""Fast paths of `full_size`: the photo cut into strips, which `kernels.strips` blends, and the coarse levels.
+"""Fast paths of `retouch.full_size`: the photo cut into strips, which `kernels.strips` blends, and the coarse levels.
 
-The finest two levels of the pyramid are finished strip by strip into 16-bit fixed-point numbers, which take the photo's
-place in memory; for a photo of 8 bits, the upper half of each lies in a second image. Of every exposure only a quarter
-of the width and height is kept, 16 bits a number. The coarser levels are blended from these by OpenCV, and a second
-pass adds them. 50 megapixels, 9 exposures: 300 MB of detail, 225 of quarters, and 140 to blend these.
+The finest two levels of the pyramid are finished strip by strip as 16-bit fixed-point numbers, which take the photo's
+place in memory; for an 8-bit photo, the upper half of each lies in a second image. Every exposure is kept only at a
+quarter of the width and height, with 16 bits per number. OpenCV blends the coarser levels from these, and a second pass
+adds them. 50 megapixels and 9 exposures take 300 MB for the detail, 225 for the quarters, and 140 to blend those.
 """
 
 from collections.abc import Sequence
@@ -21,16 +21,16 @@ from exposure_env.retouch.full_size import TILE, expose_clipped, levels_between
 from exposure_env.retouch.guided import GuidedPlanes
 from exposure_env.threads import ranges, spread
 
-HIGHEST = 16.0  # of an exposed value; more, unclipped, would leave too few steps to the fixed-point numbers
-HEADROOM = 1.25  # the largest detail: enlarged, the coarse levels overshoot, so it has to make up for more than 1
-ASPECT = 4  # of strips: long ones, since they overlap at their ends
-AROUND = 16  # pixels around a strip that it may need
+HIGHEST = 16.0  # exposed value; more, unclipped, would leave the fixed-point numbers too few steps
+HEADROOM = 1.25  # the largest detail: more than 1, as it makes up for the overshoot of enlarged coarse levels
+ASPECT = 4  # height of a strip by its width: long ones, since they overlap at their ends
+AROUND = 16  # pixels that a strip may need around it
 
 
 class Seams(NamedTuple):
-    """Copies of the pixels on both sides of where strips meet, up to `AROUND` of each."""
+    """Copies of the pixels along the seams between strips, up to `AROUND` on each side."""
 
-    rows: dict[int, np.ndarray]  # by the first row below the seam; from `AROUND` rows above it on
+    rows: dict[int, np.ndarray]  # by the first row below the seam; each begins `AROUND` rows above it
     columns: dict[int, np.ndarray]
 
 
@@ -41,7 +41,7 @@ def fused(
     pixels: np.ndarray, evs: Sequence[float], exponents: tuple[float, float, float], epsilon: float, space: Space,
     clip_input: bool, levels: int, tile: int
 ) -> np.ndarray:  # fmt: skip
-    """See `full_size.exposure_fusion`."""
+    """The compiled `retouch.full_size.exposure_fusion`, for checked exposures."""
     if _highest(evs, space, clip_input) > HIGHEST:
         return NotImplemented
     none = np.empty((0, 2, 1, 1), np.float32), np.empty((0, 3, 1, 1), np.float32), np.empty((3, 0, 0), np.float32)
@@ -52,7 +52,7 @@ def blend_detail(
     pixels: np.ndarray, evs: Sequence[float], weights: GuidedPlanes, thumbnail: np.ndarray, rendered: np.ndarray,
     space: Space = "linear", clip_input: bool = True, tile: int = TILE, reuse: bool = False
 ) -> np.ndarray:  # fmt: skip
-    """See `full_size.blend_detail`."""
+    """The compiled `retouch.full_size.blend_detail`."""
     if _highest(evs, space, clip_input) > HIGHEST:
         return NotImplemented
     smalls = np.stack([_planar(expose_clipped(thumbnail, ev, space, clip_input), pixels.shape) for ev in evs])
@@ -63,7 +63,7 @@ def blend_detail(
 def expose_locally(
     pixels: np.ndarray, evs: Sequence[float], masks: GuidedPlanes, space: Space, tile: int = TILE
 ) -> np.ndarray:
-    """See `full_size.expose_locally`."""
+    """The compiled `retouch.full_size.expose_locally`."""
     fits = masks.fits
     tables, result = _tables(pixels.dtype, space), np.empty(pixels.shape, pixels.dtype)
     evs, linear = np.asarray(evs, np.float32), space == "linear"
@@ -113,7 +113,7 @@ def _blended(
 
 
 def _coarse(images: list[np.ndarray], weights: np.ndarray, step: np.float32, levels: int) -> np.ndarray:
-    """The blend from a quarter of the resolution on, (3, h, w) float32; empties the list of images."""
+    """The blend from a quarter of the resolution down, (3, h, w) float32; empties the list of images."""
     inverse = 1 / weights.sum(axis=0, dtype=np.float32)  # rounded weights add up to nearly, not exactly, 1
     coarser = spread(lambda weight: gaussians(weight * inverse, levels)[1:], weights)
 
@@ -130,7 +130,7 @@ def _coarse(images: list[np.ndarray], weights: np.ndarray, step: np.float32, lev
                 finest[0] += finest.pop()
         return finest + others
 
-    middle = (len(weights) + 1) // 2  # always the same two sums, on however many threads
+    middle = (len(weights) + 1) // 2  # the same two sums on any number of threads
     planes = np.empty((3, *inverse.shape), np.float32)
     for plane in planes:
         sums, more = spread(partial(bands, images.pop(0)), [slice(middle), slice(middle, None)])
@@ -142,14 +142,14 @@ def _coarse(images: list[np.ndarray], weights: np.ndarray, step: np.float32, lev
 
 
 def _tables(dtype: np.dtype, space: Space) -> np.ndarray:
-    """(3, values) float32: light ** (1 / 2.4), light and encoded value of every pixel value; see `Room.light`."""
+    """Every pixel value's light ** (1 / 2.4), light and encoded value, (3, values) float32; see `strips.Room`."""
     encoded = np.linspace(0, 1, np.iinfo(dtype).max + 1)
     light = srgb_to_linear(encoded) if space == "linear" else encoded
     return np.stack([light ** (1 / 2.4) if space == "linear" else encoded, light, encoded]).astype(np.float32)
 
 
 def _gains(evs: Sequence[float], space: Space, clip_input: bool) -> np.ndarray:
-    """What `strips` takes an exposure for, (T, 5) float32."""
+    """The exposures as `strips` takes them, (T, 5) float32; see `rows.expose_row`."""
     gain = 2.0 ** np.asarray(evs, np.float64)
     rows = np.zeros((len(gain), 5))
     if space == "linear":
@@ -161,21 +161,21 @@ def _gains(evs: Sequence[float], space: Space, clip_input: bool) -> np.ndarray:
 
 
 def _highest(evs: Sequence[float], space: Space, clip_input: bool) -> float:
-    """The largest value that any of the exposures gives, at least 1: what they make of white."""
+    """The largest value that any of the exposures gives, which is that of white, and at least 1."""
     gain = 2.0 ** np.asarray(evs, np.float64)
     largest = 1.055 * gain ** (1 / 2.4) - 0.055 if space == "linear" else gain
     return 1.0 if clip_input else max(1.0, float(largest.max()))
 
 
 def _planar(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(3, h, w) of an image (h, w, 3), no larger than the photo; enlarging it is left to the strips."""
+    """The planes (3, h, w) of an image (h, w, 3), no larger than the photo; the strips enlarge them."""
     size = min(shape[1], image.shape[1]), min(shape[0], image.shape[0])
     shrunk = cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(np.moveaxis(shrunk, -1, 0))
 
 
 def _groups(shape: tuple[int, ...], tile: int) -> list[list[strips.Strip]]:
-    """Strips of `tile` columns, a few to a thread at a time."""
+    """Strips of `tile` columns, in small groups for the threads to take."""
     if tile < 4 or tile % 4:
         raise ValueError(f"tile must be a positive multiple of 4, not {tile!r}")
     height, width = shape[:2]
@@ -201,12 +201,12 @@ def _seams(pixels: np.ndarray, tile: int) -> Seams:
 
 
 def _part(pixels: np.ndarray, seams: Seams, strip: strips.Strip) -> tuple[np.ndarray, tuple[int, int]]:
-    """The strip's pixels as uint16 and what is around them, and the first one's row and column."""
+    """The strip's pixels and those around it as uint16, and the row and column of the first."""
     bottom, right = strip.top + strip.height, strip.left + strip.width
     top, left = max(0, strip.top - AROUND), max(0, strip.left - AROUND)
     rows, columns = slice(top, bottom + AROUND), slice(left, right + AROUND)
     part = pixels[rows, columns].astype(np.uint16, order="C")
-    for x in {strip.left, right} & seams.columns.keys():  # beyond a seam, the pixels may be gone by now
+    for x in {strip.left, right} & seams.columns.keys():  # pixels beyond a seam may have been overwritten by now
         copy, start = seams.columns[x][rows], max(0, x - AROUND) - left
         part[:, start : start + copy.shape[1]] = copy
     for y in {strip.top, bottom} & seams.rows.keys():

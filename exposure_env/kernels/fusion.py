@@ -1,12 +1,11 @@
 """The renderings of `fusion`, compiled, for float32 NumPy arrays.
 
 Three things make them fast. Exposing takes no power function: an sRGB value above the knee is a power of light, so a
-gain in light is a gain in x + 0.055, and the few powers left are taken once a photo. The blend is written as the photo
-plus the blend of what every exposure changes in it, so exposures of 0 EV cost nothing and leave the photo as it is to
-the last bit. And a photo's planes all stay in the processor's cache.
+gain in light is a gain in x + 0.055, and the few powers left are taken once per photo. The blend is computed as the
+photo plus the blend of what every exposure changes in it, so exposures of 0 EV cost nothing and leave the photo as it
+is to the last bit. And all planes of a photo stay in the processor's cache.
 
-On photographs the error, against the definition in float64, is on average half as large as that of the definition in
-float32.
+On photographs, their error against the definition in float64 is on average half that of the definition in float32.
 """
 
 import math
@@ -20,13 +19,13 @@ from exposure_env.image import Space
 from exposure_env.kernels.blend import blend, expose_segments
 from exposure_env.threads import ranges, spread
 
-LARGEST = 512  # side of an image [px]: beyond, planes leave the cache, and `full_size` is there for it
-PIXELS = 2048  # that one thread should have at least: as many take a tenth of a millisecond
+LARGEST = 512  # side of an image [px]: beyond it planes leave the cache; `retouch.full_size` is for those
+PIXELS = 2048  # the least to give to a thread: they take a tenth of a millisecond
 
 
 @cache
 def levels_of(height: int, width: int, levels: int) -> np.ndarray:
-    """(levels + 1, 5) of each pyramid level: height, width, width and size of a plane with its frame, offset."""
+    """Height, width, width and size of a plane with its frame, and offset of each pyramid level: (levels + 1, 5)."""
     rows, start = [], 0
     for _ in range(levels + 1):
         stride = width + 4 + width % 2
@@ -38,7 +37,7 @@ def levels_of(height: int, width: int, levels: int) -> np.ndarray:
 
 
 def _takes(photos: Any, labels: Any, evs: Any, count: Any = None, masked: bool = True) -> bool:
-    """Whether the compiled renderings are made for these arrays; `masked` if they look at the labels."""
+    """Whether the compiled renderings support these arrays; `masked` says whether they look at the labels."""
     arrays = [photos, labels, evs] if count is None else [photos, labels, evs, count]
     if not all(type(array) is np.ndarray and array.size for array in arrays):
         return False
@@ -52,7 +51,7 @@ def _takes(photos: Any, labels: Any, evs: Any, count: Any = None, masked: bool =
 
 
 def _spread(kernel: Callable[..., None], photos: np.ndarray, *arrays: np.ndarray, options: tuple) -> np.ndarray:
-    """What the kernel makes of the photos, some photos on every thread."""
+    """The kernel's results for the photos, some photos on every thread."""
     photos, *arrays = (_plain(array) for array in (photos, *arrays))
     out = np.empty_like(photos)
     least = max(1, PIXELS // (photos.shape[1] * photos.shape[2]))
@@ -62,7 +61,7 @@ def _spread(kernel: Callable[..., None], photos: np.ndarray, *arrays: np.ndarray
 
 
 def _plain(array: np.ndarray) -> np.ndarray:
-    """The array as the kernels are compiled for it: contiguous, writable, float32 or int32."""
+    """The array in the form that the kernels are compiled for: contiguous, writable, float32 or int32."""
     return np.require(array, np.float32 if array.dtype.kind == "f" else np.int32, ["C", "A", "W"])
 
 
@@ -70,7 +69,7 @@ def _pyramid(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, count: np.
              space: Space, levels: int | None, clip_input: bool, clip_output: bool, feather: int = 0,
              powers: tuple[float, float, float] = (0.0, 0.0, 0.0), epsilon: float = 0.0, include_input: bool = False,
              masked: bool = False, weighed: bool = False) -> np.ndarray:
-    """The blends of `fusion`: under masks or not (`masked`), by Mertens weights or not (`weighed`)."""
+    """The blends of `fusion`: with masks or without (`masked`), with Mertens weights or without (`weighed`)."""
     num, height, width, _ = photos.shape
     deepest = int(math.log2(min(height, width)))
     depth = deepest if levels is None else max(0, min(levels, deepest))
@@ -88,7 +87,7 @@ def _is_linear(space: Space) -> bool:
 
 def local(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, count: np.ndarray | None = None, *,
           space: Space = "linear", clip_output: bool = True) -> np.ndarray:
-    """See `fusion.local`."""
+    """The compiled `fusion.local`."""
     if not _takes(photos, labels, evs, count):
         return NotImplemented
     return _spread(expose_segments, photos, labels, evs, options=(_is_linear(space), bool(clip_output)))
@@ -97,7 +96,7 @@ def local(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, count: np.nda
 def mask_pyramid(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, count: np.ndarray | None = None, *,
                  space: Space = "linear", levels: int = 3, feather: int = 1, clip_input: bool = True,
                  clip_output: bool = True) -> np.ndarray:
-    """See `fusion.mask_pyramid`."""
+    """The compiled `fusion.mask_pyramid`."""
     if not _takes(photos, labels, evs, count):
         return NotImplemented
     return _pyramid(photos, labels, evs, space=space, levels=levels, feather=feather, clip_input=clip_input,
@@ -108,7 +107,7 @@ def mertens(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, count: np.n
             space: Space = "linear", contrast: float = 1.0, saturation: float = 1.0, exposedness: float = 1.0,
             include_input: bool = True, epsilon: float = 1e-6, levels: int | None = None, clip_input: bool = True,
             clip_output: bool = True) -> np.ndarray:
-    """See `fusion.mertens`."""
+    """The compiled `fusion.mertens`."""
     if not _takes(photos, labels, evs, count, masked=False):
         return NotImplemented
     return _pyramid(photos, labels, evs, count, space=space, levels=levels, clip_input=clip_input,
@@ -120,7 +119,7 @@ def mertens_masked(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, coun
                    space: Space = "linear", contrast: float = 1.0, saturation: float = 1.0, exposedness: float = 1.0,
                    include_input: bool = False, epsilon: float = 1e-6, levels: int = 3, feather: int = 8,
                    clip_input: bool = True, clip_output: bool = True) -> np.ndarray:
-    """See `fusion.mertens_masked`."""
+    """The compiled `fusion.mertens_masked`."""
     if not _takes(photos, labels, evs, count):
         return NotImplemented
     return _pyramid(photos, labels, evs, space=space, levels=levels, feather=feather, clip_input=clip_input,

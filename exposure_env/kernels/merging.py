@@ -1,4 +1,4 @@
-"""Compiled Ward merging and numbering of segments: the same labels as `segmentation`'s, to the last tie."""
+"""Compiled Ward merging and numbering of segments: the same labels as in `segmentation.merging`, down to every tie."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from exposure_env.acceleration import compiled
 
 
 def merged(labels: np.ndarray, image: np.ndarray, max_segments: int) -> np.ndarray:
-    """What `segmentation.merge_segments` gives.
+    """The labels that `segmentation.merge_segments` gives.
 
     Args:
         labels: (H, W) int32 0..K-1, every label present.
@@ -21,7 +21,7 @@ def merged(labels: np.ndarray, image: np.ndarray, max_segments: int) -> np.ndarr
 
 
 def regions(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """See `merging.regions`; not for labels that lie far apart."""
+    """The compiled `segmentation.merging.regions`, except for labels that lie far apart."""
     if not np.can_cast(labels.dtype, np.int32) and (labels.min() < -(2**31) or labels.max() >= 2**31):
         return NotImplemented
     numbered, firsts, areas = _regions(np.require(labels, np.int32, "CAW"))
@@ -39,7 +39,7 @@ def _ward(sizes, sums, one, other):
 
 @compiled
 def _merged(labels, image, count, max_segments):
-    """`merge_segments` of K = `count` segments."""
+    """The labels after merging K = `count` segments down to `max_segments`."""
     height, width = labels.shape
     sizes, sums = np.zeros(count), np.zeros((count, 3))
     flat, colours = labels.ravel(), image.reshape(height * width, 3)
@@ -54,7 +54,7 @@ def _merged(labels, image, count, max_segments):
             pixel += 1
         sizes[label] += pixel - start
         sums[label, 0], sums[label, 1], sums[label, 2] = red, green, blue
-    # Pairs (low, high, cost); some come several times, which does no harm, so a forgetful table will do to spare most.
+    # Pairs (low, high, cost). Repeated ones do no harm, so a forgetful hash table is enough to skip most of them.
     seen = np.full(1024, -1, np.int64)
     low, high = np.empty(4 * labels.size, np.int32), np.empty(4 * labels.size, np.int32)
     pairs = 0
@@ -80,7 +80,7 @@ def _merged(labels, image, count, max_segments):
                 best = i
         stays, gone = low[best], high[best]
         sizes[stays] += sizes[gone]
-        for c in range(3):  # an array in place of another would cost seconds: numba compiles its error messages, too
+        for c in range(3):  # assigning whole rows would take seconds: numba compiles the error messages, too
             sums[stays, c] += sums[gone, c]
         owner[gone] = stays
         old, pairs = pairs, 0
@@ -108,7 +108,7 @@ def _merged(labels, image, count, max_segments):
 
 @compiled
 def _regions(labels):
-    """`regions` of int32 labels; without any where the table of labels would be large."""
+    """`regions` for int32 labels; empty if the table of labels would be large."""
     low, high = np.int64(labels.min()), np.int64(labels.max())
     span = high - low + 1 if high - low <= 4 * labels.size else 0
     areas, firsts = np.zeros(span, np.int64), np.empty(span, np.int64)

@@ -1,7 +1,7 @@
 """Compiled: the planes of an observation, written once, where they belong.
 
-The definition is `episode.observe` with `observations.encode`. An image in 8 bits comes as one 32-bit word a pixel, red
-lowest: twelve planes are three words, which processors write many pixels at a time. They must be little-endian.
+The definition is `episode.observe` with `observations.encode`. An image in 8 bits comes as one 32-bit word per pixel,
+red lowest. Twelve planes are then three words, written for many pixels at a time. Processors must be little-endian.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ _ZERO, _ONE = np.float32(0), np.float32(1)
 @compiled
 def write_words(rows: np.ndarray, photos: np.ndarray, shown: np.ndarray, labels: np.ndarray, step: np.ndarray,
                 num_segments: np.ndarray, progress: np.ndarray, out: np.ndarray, first: int, last: int) -> None:
-    """The twelve planes in 8 bits.
+    """Writes the twelve planes in 8 bits.
 
     Args:
         rows: (M,) int64, the episodes to be observed.
@@ -25,13 +25,13 @@ def write_words(rows: np.ndarray, photos: np.ndarray, shown: np.ndarray, labels:
         num_segments: (N,) int64.
         progress: (N,) uint32, 0..255.
         out: (M, P, 3) uint32, written.
-        first: Of the rows, the first and
-        last: the one after the last to be written; likewise below.
+        first: Position of the first row to write.
+        last: Position after the last row to write; likewise below.
     """
     for m in range(first, last):
         n = rows[m]
         t = np.int32(step[n])
-        now = np.int32(-1) if step[n] >= num_segments[n] else t  # of an episode that is over there is no next segment
+        now = np.int32(-1) if step[n] >= num_segments[n] else t  # an episode that is over has no next segment
         photo, image, label, planes, level = photos[n], shown[n], labels[n], out[m], progress[n] << np.uint32(24)
         for p in range(label.shape[0]):
             mask = np.uint32(0xFFFFFF) if label[p] == now else np.uint32(0)
@@ -46,7 +46,7 @@ def write_words(rows: np.ndarray, photos: np.ndarray, shown: np.ndarray, labels:
 def write_images(rows: np.ndarray, photos: np.ndarray, shown: np.ndarray, labels: np.ndarray, step: np.ndarray,
                  num_segments: np.ndarray, photo: np.ndarray, segment: np.ndarray, local: np.ndarray, first: int,
                  last: int) -> None:
-    """The three images in 8 bits: as `write_words`, but into three times (M, P, 3) uint8."""
+    """Writes the three images in 8 bits: like `write_words`, but to three arrays, (M, P, 3) uint8."""
     for m in range(first, last):
         n = rows[m]
         now = np.int32(-1) if step[n] >= num_segments[n] else np.int32(step[n])
@@ -68,7 +68,7 @@ def _spill(word: np.uint32, channels: np.ndarray) -> None:
 @compiled
 def write_masks(rows: np.ndarray, labels: np.ndarray, step: np.ndarray, num_segments: np.ndarray, mask: np.ndarray,
                 done: np.ndarray, first: int, last: int) -> None:
-    """The mask of the segment to expose and that of those done, each (M, P) uint8; the rest as in `write_words`."""
+    """Writes the masks of the segment to expose and of those done, (M, P) uint8 each; the rest as in `write_words`."""
     for m in range(first, last):
         n = rows[m]
         t = np.int32(step[n])
@@ -82,9 +82,9 @@ def write_masks(rows: np.ndarray, labels: np.ndarray, step: np.ndarray, num_segm
 @compiled
 def write_floats(rows: np.ndarray, photos: np.ndarray, shown: np.ndarray, labels: np.ndarray, step: np.ndarray,
                  num_segments: np.ndarray, progress: np.ndarray, out: np.ndarray, first: int, last: int) -> None:
-    """Nine or twelve planes of floats.
+    """Writes nine or twelve planes of floats.
 
-    As `write_words`, but from (N, P, 3) float32 photos and images and (N,) float32 progress into (M, P, 9 or 12)
+    Like `write_words`, but from (N, P, 3) float32 photos and images and (N,) float32 progress to (M, P, 9 or 12)
     float32.
     """
     for m in range(first, last):

@@ -1,9 +1,9 @@
-"""Compiled: what is done to single rows of a photo while it is exposed and blended by a pyramid, see `kernels.strips`.
+"""Compiled: what happens to single rows of a photo that is exposed and blended by a pyramid, see `kernels.strips`.
 
-A row holds several planes side by side, with a margin each. Row y of a level lies in slot y modulo the number of slots.
-Inner loops count from 0 over float32 numbers: LLVM makes vectors of these.
-Numba keeps compiled functions on disk until their own file changes: after a change in here, touch
-`kernels.strips`.
+A row holds several planes side by side, each with a margin. Row y of a level lies in slot y modulo the number of slots.
+Inner loops count from 0 over float32 numbers, so that LLVM vectorises them.
+Numba recompiles only functions whose own file has changed: after a change in here, `kernels.strips` and
+`kernels.finish` must be touched.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from exposure_env.acceleration import compiled
 
 fused = compiled(fastmath={"contract"})  # a product and a sum may become one instruction
 TINY, LEAST = np.float32(1e-15), np.float32(1e-37)
-NOISE = np.float32(3e-7)  # of a Laplacian in float32; that of an even slope is 0 under every exposure
+NOISE = np.float32(3e-7)  # of a Laplacian in float32; up to this a slope counts as even, whatever the exposure
 ZERO, ONE, HALF, FOUR, SIX = (np.float32(value) for value in (0, 1, 0.5, 4, 6))
 EIGHTH, NINTH, TAPS = np.float32(1 / 8), np.float32(1 / 9), np.float32(1 / 256)
 GREY = tuple(np.float32(value) for value in (0.299, 0.587, 0.114))
@@ -23,7 +23,7 @@ E1, E2, E3, E4, E5, E6 = (np.float32(LOG2**n / np.prod(np.arange(1.0, n + 1))) f
 
 @fused
 def mirrored(index, length):
-    """Index within 0..length-1 after reflection at the border pixels."""
+    """The index within 0..length-1 after reflection at the border pixels."""
     if length == 1:
         return 0
     index = index % (2 * length - 2)
@@ -32,7 +32,7 @@ def mirrored(index, length):
 
 @fused
 def exp2(x):
-    """2 to the power of x, which is 0 or less: whole part by the bits of a float, the rest by Taylor's series."""
+    """2 to the power of x, for x up to 127: the whole part by the bits of a float, the rest by a Taylor series."""
     x = max(x, LOWEST)
     shifted = np.float32(x + SHIFT)
     rest = x - (shifted - SHIFT)
@@ -43,7 +43,7 @@ def exp2(x):
 
 @fused
 def load_row(row, columns, tables, light):
-    """What the tables say about a row of pixels."""
+    """Looks up a row of pixels in the tables."""
     count = len(columns)
     for k in range(len(tables)):
         red, green, blue = light[k], light[k, count:], light[k, 2 * count :]
@@ -54,7 +54,7 @@ def load_row(row, columns, tables, light):
 
 @fused
 def expose_row(light, gain, out):
-    """A row exposed; gain: slope below the knee, the knee, factor and offset above it, the largest result."""
+    """Exposes a row; `gain` is the slope below the knee, the knee, factor and offset above it, the largest result."""
     slope, knee, factor, offset, top = gain
     power, linear = light[0], light[1]
     for x in range(len(power)):
@@ -64,7 +64,7 @@ def expose_row(light, gain, out):
 
 @fused
 def multiply(weight, factor, exponent, count):
-    """Multiply weights by a power of the factor; 1 is quick."""
+    """Multiplies weights by a power of the factor; an exponent of 1 is quick."""
     if exponent == 1:
         for x in range(count):
             weight[x] *= factor[x]
@@ -75,7 +75,7 @@ def multiply(weight, factor, exponent, count):
 
 @fused
 def quality(above, row, below, size, options, line):
-    """Mertens weights of an exposed row, into its fourth plane; see `fusion.mertens_weights`."""
+    """Writes the Mertens weights of an exposed row to its fourth plane; see `fusion.mertens_weights`."""
     contrast, saturation, exposedness, epsilon = options
     steepness = np.float32(-exposedness / 0.08 / LOG2)
     count = size - 8
@@ -87,7 +87,7 @@ def quality(above, row, below, size, options, line):
         dr, dg, db = r[x + 1] - HALF, g[x + 1] - HALF, b[x + 1] - HALF
         weight[x] = exp2(steepness * (dr * dr + dg * dg + db * db))
     if contrast != 0:
-        for x in range(count):  # channel by channel, as neighbours subtract exactly
+        for x in range(count):  # channel by channel, since neighbours subtract exactly
             p, q, s = r[x + 1], g[x + 1], b[x + 1]
             p = ((r[x] - p) + (r[x + 2] - p)) + ((r0[x] - p) + (r2[x] - p))
             q = ((g[x] - q) + (g[x + 2] - q)) + ((g0[x] - q) + (g2[x] - q))
@@ -106,7 +106,7 @@ def quality(above, row, below, size, options, line):
 
 @fused
 def normalise(rows, size, total):
-    """Make the weights of a row add up to 1 over the exposures."""
+    """Makes the weights of a row add up to 1 over the exposures."""
     start = 3 * size
     for x in range(size):
         total[x] = ZERO
@@ -124,7 +124,7 @@ def normalise(rows, size, total):
 
 @fused
 def down(last, i, t, rows, line, out):
-    """Row i of the next coarser level, planes side by side, of exposure t; `last`: the last of `rows` rows."""
+    """Writes row i of the next coarser level of exposure t, from the last of `rows` rows, which are in `last`."""
     a, b, c = last[mirrored(2 * i - 2, rows) & 7, t], last[mirrored(2 * i - 1, rows) & 7, t], last[2 * i & 7, t]
     d, e = last[mirrored(2 * i + 1, rows) & 7, t], last[mirrored(2 * i + 2, rows) & 7, t]
     count = len(out)
@@ -138,7 +138,7 @@ def down(last, i, t, rows, line, out):
 
 @fused
 def widen(row, out):
-    """A row of planes side by side at twice its width."""
+    """Writes a row of planes side by side at twice its width."""
     inner = out[2:]
     for j in range(len(row) - 2):
         inner[2 * j] = ((row[j] + row[j + 2]) + SIX * row[j + 1]) * EIGHTH
@@ -147,7 +147,7 @@ def widen(row, out):
 
 @fused
 def border(row, planes, first, length, repeat):
-    """Fill in the two columns beyond either border, where they are in the row; its planes start at column `first`."""
+    """Fills in the two columns beyond either border, if they are in the row; its planes start at column `first`."""
     size = len(row) // planes
     for beyond in range(-2, 2):
         index = beyond if beyond < 0 else length + beyond
@@ -160,17 +160,17 @@ def border(row, planes, first, length, repeat):
 
 @fused
 def add_bands(last, wide, y, rows, size, margin, plane, out):
-    """The sum over the exposures of what row y has beyond the coarser level, times the weight.
+    """Writes the sum over the exposures of row y, less the coarser level enlarged, times the weight.
 
     Args:
         last: (8, T, 4 size) the last rows of one level.
         wide: (4, T, 3 size) those of the next coarser level, enlarged in width.
-        y: Which row.
-        rows: How many the coarser level has.
+        y: Index of the row.
+        rows: Number of rows of the coarser level.
         size: Columns of a plane.
-        margin: How many of them to leave out on either side.
+        margin: Columns to leave out on either side.
         plane: 0, 1 or 2.
-        out: (size - 2 margin,)
+        out: (size - 2 margin,), written.
     """
     i, count, start, weights = y // 2, len(out), plane * size + margin, 3 * size + margin
     above, below = mirrored(i - 1, rows) & 3, min(i + 1, rows - 1) & 3
@@ -190,7 +190,7 @@ def add_bands(last, wide, y, rows, size, margin, plane, out):
 
 @fused
 def enlarged_row(wide, plane, skip, y, rows, out):
-    """Row y of a plane twice as high as one of `rows` rows, of which `wide` holds the last, (slots, planes, ...)."""
+    """Writes row y of a plane enlarged from `rows` rows, the last of which are in `wide`, (slots, planes, ...)."""
     i, slots = y // 2, len(wide) - 1  # a power of 2, less 1
     b, c = wide[i & slots, plane, skip:], wide[min(i + 1, rows - 1) & slots, plane, skip:]
     if y % 2 == 0:
@@ -204,7 +204,7 @@ def enlarged_row(wide, plane, skip, y, rows, out):
 
 @fused
 def interpolation(position, small, length, cubic):
-    """First of the neighbours that a pixel of the enlarged plane lies between, and how far from it, as in OpenCV."""
+    """The first neighbour of a pixel of the enlarged plane, and the pixel's distance from it, as in OpenCV."""
     place = np.float32((position + 0.5) * (small / length) - 0.5)
     first = int(np.floor(place))
     share = np.float32(place - first)
@@ -215,7 +215,7 @@ def interpolation(position, small, length, cubic):
 
 @fused
 def cubic(share):
-    """Weights of the four neighbours, as in OpenCV."""
+    """The weights of the four neighbours, as in OpenCV."""
     a = np.float32(-0.75)
     one, rest = share + ONE, ONE - share
     w0 = ((a * one - np.float32(5) * a) * one + np.float32(8) * a) * one - FOUR * a
@@ -226,7 +226,7 @@ def cubic(share):
 
 @fused
 def enlarge_small(small, row, starts, shares, out):
-    """Row of an image (3, h, w), enlarged to the full width."""
+    """Writes a row of an image, (3, h, w), enlarged to the full width."""
     count, last = len(starts), small.shape[2] - 1
     for x in range(count):
         w0, w1, w2, w3 = cubic(shares[x])
@@ -239,7 +239,7 @@ def enlarge_small(small, row, starts, shares, out):
 
 @fused
 def enlarge_fits(fits, row, starts, shares, out):
-    """Row of slopes and offsets (T, 2, h, w), enlarged to the full width."""
+    """Writes a row of slopes and offsets, (T, 2, h, w), enlarged to the full width."""
     count, last = len(starts), fits.shape[3] - 1
     for t in range(len(fits)):
         for k in range(2):

@@ -1,6 +1,6 @@
-"""Compiled Felzenszwalb segmentation, with the very labels of scikit-image's.
+"""Compiled Felzenszwalb segmentation, with exactly the same labels as scikit-image's.
 
-Costs are computed with the same roundings as there. What remains is the order among edges of equal cost, which in
+Costs are computed with the same rounding as there. What remains is the order of edges of equal cost, which in
 scikit-image is that of NumPy's unstable sort. Here edges are sorted by radix, and where the order of equal ones could
 make a difference, which is rare, the segments are grown once more in NumPy's order.
 """
@@ -14,17 +14,17 @@ from exposure_env.acceleration import compiled
 
 DIGIT = 11  # bits sorted at a time: 2048 counters stay in the first-level cache
 FEW_EDGES = 1 << 18  # up to here the keys have two digits, above it three
-SMALLEST = -31  # exponent of two; costs below it share a key
-LOW_BITS = 0xFFFFFFFF  # where the index of an edge lies
+SMALLEST = -31  # exponent of two; costs below that power share a key
+LOW_BITS = 0xFFFFFFFF  # of an item: the index of an edge
 
 
 def felzenszwalb(image: np.ndarray, scale: float, sigma: float, min_size: int) -> np.ndarray:
-    """(H, W) int32 labels, equal to those of `skimage.segmentation.felzenszwalb`.
+    """The (H, W) int32 labels, equal to those of `skimage.segmentation.felzenszwalb`.
 
     Args:
         image: (H, W, 3) float32 in [0, 1].
-        scale: As there.
-        sigma: As there [px].
+        scale: As in scikit-image.
+        sigma: As in scikit-image [px].
         min_size: Smallest segment [px].
     """
     height, width = image.shape[:2]
@@ -48,7 +48,7 @@ def felzenszwalb(image: np.ndarray, scale: float, sigma: float, min_size: int) -
 
 @lru_cache(64, typed=True)
 def _weights(sigma: float) -> np.ndarray | None:
-    """SciPy's Gaussian weights; None where its blur is rounded otherwise than ours, as with fused multiply-adds."""
+    """SciPy's Gaussian weights; None if its blur is rounded differently from ours, as by fused multiply-adds."""
     radius = int(4 * sigma + 0.5)
     if radius == 0:
         return np.ones(1)
@@ -60,7 +60,7 @@ def _weights(sigma: float) -> np.ndarray | None:
 
 
 def _in_order_of_scikit_image(values: np.ndarray) -> np.ndarray:
-    """(E,) values of the edges there are, from (4, H, W)."""
+    """The (E,) values of the edges that exist, from (4, H, W)."""
     right, down, falling, rising = values
     parts = right[:, :-1], down[:-1], falling[:-1, :-1], rising[:-1, :-1]
     return np.concatenate([part.ravel() for part in parts])
@@ -68,14 +68,14 @@ def _in_order_of_scikit_image(values: np.ndarray) -> np.ndarray:
 
 @compiled
 def _reflected(index, length):
-    """Index of a pixel beyond the border, however far: d c b a | a b c d | d c b a."""
+    """The index that a pixel at any distance beyond the border is reflected to: d c b a | a b c d | d c b a."""
     index %= 2 * length
     return index if index < length else 2 * length - 1 - index
 
 
 @compiled
 def _blurred(image, weights):
-    """(3, H, W) float64 blur of the (H, W, 3) image: columns, then rows, the outermost pair of pixels added first."""
+    """The (3, H, W) float64 blur of an (H, W, 3) image: columns, then rows, adding outermost pairs of pixels first."""
     height, width, _ = image.shape
     radius = len(weights) // 2
     planes = np.empty((3, height, width))
@@ -115,7 +115,7 @@ def _distance(red, green, blue, red2, green2, blue2, out):
 
 @compiled
 def _costs(planes):
-    """(4, H, W) distances in colour of the edges right, down, falling and rising; no value where there is no edge."""
+    """The (4, H, W) colour distances of the edges right, down, falling and rising; undefined where there is no edge."""
     _, height, width = planes.shape
     costs = np.empty((4, height, width))
     last = width - 1
@@ -132,7 +132,7 @@ def _costs(planes):
 
 @compiled
 def _sorted_by_digit(items, shift):
-    """The uint64 items sorted by the digit at this bit, equal ones as before."""
+    """The uint64 items sorted by the digit at this bit; equal ones keep their order."""
     shift, digits = np.uint64(shift), np.uint64((1 << DIGIT) - 1)
     starts = np.zeros(1 << DIGIT, np.int64)
     for item in items:
@@ -150,10 +150,10 @@ def _sorted_by_digit(items, shift):
 
 @compiled
 def _sorted_edges(costs):
-    """Flat indices of the edges and their costs, cheapest first; and whether the sort came to an end.
+    """The flat indices of the edges and their costs, cheapest first, and whether the sort was completed.
 
-    Sorted are 64-bit items, the leading bits of a cost in front of the index of its edge. Costs are below two, so five
-    bits of their exponents do. Those that share their bits are next to each other then, and sorted by insertion.
+    The items sorted have 64 bits: the leading bits of a cost, then the index of its edge. Costs are below two, so five
+    bits of their exponents are enough. Costs that share those bits end up side by side and are sorted by insertion.
     """
     _, height, width = costs.shape
     pixels, last = height * width, width - 1
@@ -184,14 +184,14 @@ def _sorted_edges(costs):
             place -= 1
         ranked[place], edges[place] = cost, index
         moves += i - place
-        if moves > 32 * count:  # many costs that share their bits: insertion would take for ever
+        if moves > 32 * count:  # many costs share their bits: insertion would take forever
             return edges, ranked, False
     return edges, ranked, True
 
 
 @compiled
 def _sides(edge, pixels, width):
-    """Pixels on both sides of an edge; without a branch, since edges come in random order."""
+    """The pixels on both sides of an edge, computed without a branch, since edges come in random order."""
     family = np.int64(edge >= pixels) + np.int64(edge >= 2 * pixels) + np.int64(edge >= 3 * pixels)
     pixel = edge - family * pixels
     return np.uint64(pixel + (family == 3)), np.uint64(pixel + (family != 0) * width + (family & 1 ^ 1))
@@ -199,7 +199,7 @@ def _sides(edge, pixels, width):
 
 @compiled
 def _join(one, other, names, following, sizes):
-    """Gives the pixels of the smaller segment the name of the larger one, and tells that name.
+    """Gives the pixels of the smaller segment the name of the larger one, and returns that name.
 
     Every pixel knows its segment's name, and the next pixel in a ring through the segment. Names are looked up far
     more often than they change.
@@ -217,16 +217,16 @@ def _join(one, other, names, following, sizes):
 
 @compiled
 def _grown(edges, ranked, height, width, scale, min_size, trusted):
-    """(H, W) labels from the edges, cheapest first; and whether they are those of any order among equal costs.
+    """The (H, W) labels from the edges, cheapest first, and whether any order among equal costs would give them.
 
     Args:
         edges: (E,) int32 indices into the costs.
         ranked: (E,) their costs.
-        height: Rows.
-        width: Columns.
-        scale: In units of the costs.
-        min_size: Pixels.
-        trusted: Whether the order among equal costs is the right one, so that no other matters.
+        height: Rows of the image.
+        width: Columns of the image.
+        scale: Preference for large segments, in units of the costs.
+        min_size: Smallest segment [px].
+        trusted: Whether the order among equal costs is known to be right, so that it need not be checked.
     """
     pixels = height * width
     names, following = np.arange(pixels).astype(np.uint32), np.arange(pixels).astype(np.uint32)
@@ -243,8 +243,8 @@ def _grown(edges, ranked, height, width, scale, min_size, trusted):
         if cost < limits[one] and cost < limits[other]:
             joined = _join(one, other, names, following, sizes)
             limits[joined] = np.float64(np.float32(cost + scale / sizes[joined]))
-            # Among edges of one cost any order gives the same: a segment closed to that cost stays so, as it merges
-            # with none, and an open one stays open, as its limit is above the cost; unless rounding brings it down.
+            # Edges of one cost give the same in any order: a segment closed to that cost stays closed, as it merges
+            # with none, and an open one stays open, as its limit is above the cost, unless rounding brings it down.
             if not (trusted or cost < limits[joined]) and (
                 (i > 0 and ranked[i - 1] == cost) or (i + 1 < len(edges) and ranked[i + 1] == cost)
             ):
@@ -255,7 +255,7 @@ def _grown(edges, ranked, height, width, scale, min_size, trusted):
     # Small segments join their nearest neighbour. Only the edges kept above can still lie between two segments.
     end, group, partners = 0, np.full(pixels, -1), np.empty(pixels, np.uint32)
     for i in range(left):
-        if i == end:  # the next edges of equal cost: in any order the same if they concern separate pairs of segments
+        if i == end:  # the next edges of equal cost: their order does not matter if they join separate pairs
             while end < left and kept_costs[end] == kept_costs[i]:
                 end += 1
             for k in range(i, end if end > i + 1 and not trusted else i):

@@ -1,9 +1,9 @@
 """Compiled: a strip of a photo exposed T times and blended by a Laplacian pyramid, its two finest levels at once.
 
-Goes down a strip row by row and keeps the last few rows only, of every exposure and level; they fit into the
+The kernel goes down a strip row by row and keeps only the last few rows of every exposure and level, which fit into the
 processor's cache. A strip has a margin of 12 columns, 6 at half the resolution and 3 at a quarter: as far as two steps
-of the pyramid see. Beyond the photo's border, columns are filled in and rows looked up where they are used, as OpenCV
-does it: mirrored, or repeated to the right and at the bottom where a level is enlarged.
+of the pyramid reach. Beyond the photo's border, columns are filled in and row indices mapped back as in OpenCV:
+mirrored or, where a level is enlarged, repeated at the right and the bottom.
 """
 
 from typing import NamedTuple
@@ -41,7 +41,7 @@ TWELFTH = np.float32(1 / 12)
 
 
 class Strip(NamedTuple):
-    """Where a strip lies in its photo; height and width are rounded up to multiples of 4."""
+    """The place of a strip in its photo; height and width are rounded up to multiples of 4."""
 
     top: int
     left: int
@@ -52,9 +52,9 @@ class Strip(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Memory for the last rows of a strip N pixels wide, margins included, and T exposures; n = N / 2, m = N / 4."""
+    """Memory for the last rows of T exposures of a strip, N pixels wide with its margins; n = N / 2, m = N / 4."""
 
-    light: np.ndarray  # (3, 3 N): of one row the light ** (1 / 2.4), the light and the encoded value, by channel
+    light: np.ndarray  # (3, 3 N): one row's light ** (1 / 2.4), light and encoded values, by channel
     full: np.ndarray  # (8, T, 4 N): red, green, blue and weight
     half: np.ndarray  # (8, T, 4 n)
     quarter: np.ndarray  # (4 m,)
@@ -69,7 +69,7 @@ class Room(NamedTuple):
 
 
 def room(width: int, exposures: int) -> Room:
-    """Memory for strips of that width."""
+    """The memory for strips of that width."""
     full = width + 2 * MARGIN
     half, quarter = full // 2, full // 4
     shapes = Room((3, 3 * full), (8, exposures, 4 * full), (8, exposures, 4 * half), (4 * quarter,),
@@ -80,7 +80,7 @@ def room(width: int, exposures: int) -> Room:
 
 @fused
 def _guided(room, held, y, strip, fits, starts, shares, out):
-    """The weights of row y, slope * luma + offset, into the fourth planes of `out`, (T, 4 N)."""
+    """Writes the weights of row y, slope * luma + offset, to the fourth planes of `out`, (T, 4 N)."""
     count = len(starts)
     above, share = interpolation(y, fits.shape[2], strip.photo_height, False)
     below = min(above + 1, fits.shape[2] - 1)
@@ -102,7 +102,7 @@ def _guided(room, held, y, strip, fits, starts, shares, out):
 
 @fused
 def _subtract_smalls(room, held, y, strip, smalls, starts, shares, out):
-    """Subtract from row y of every exposed photo (T, 4 N) its own thumbnail enlarged."""
+    """Subtracts from row y of every exposed photo, (T, 4 N), its own thumbnail enlarged."""
     count, last = 3 * len(starts), smalls.shape[2] - 1
     start, share = interpolation(y, smalls.shape[2], strip.photo_height, True)
     rows = (max(start - 1, 0), min(max(start, 0), last), min(start + 1, last), min(start + 2, last))
@@ -121,7 +121,7 @@ def _subtract_smalls(room, held, y, strip, smalls, starts, shares, out):
 
 @fused
 def _places(small, strip, cubic, starts, shares):
-    """See `interpolation`, for every column of the strip."""
+    """Fills in the results of `interpolation` for every column of the strip."""
     for x in range(len(starts)):
         column = mirrored(strip.left - MARGIN + x, strip.photo_width)
         starts[x], shares[x] = interpolation(column, small, strip.photo_width, cubic)
@@ -129,7 +129,7 @@ def _places(small, strip, cubic, starts, shares):
 
 @fused
 def _write(room, strip, y, inverse, low, high):
-    """Write row y of the sum of the two finest bands."""
+    """Writes row y of the sum of the two finest bands."""
     count = min(strip.width, strip.photo_width - strip.left)
     out = low[y, strip.left : strip.left + count]
     for c in range(3):
@@ -138,7 +138,7 @@ def _write(room, strip, y, inverse, low, high):
         for x in range(count):
             line[x] = np.rint(min(max((band[x] + line[x]) * inverse, -SHORT), SHORT))
     red, green, blue = room.line[:count], room.line[count:], room.line[2 * count :]
-    for x in range(count):  # all three at once: that way, LLVM makes vectors of it
+    for x in range(count):  # all three at once, so that LLVM vectorises the loop
         out[x, 0], out[x, 1], out[x, 2] = np.int32(red[x]), np.int32(green[x]), np.int32(blue[x])
     if high.size:
         rest = high[y, strip.left : strip.left + count]
@@ -151,7 +151,7 @@ def _write(room, strip, y, inverse, low, high):
 def blend_strip(
     pixels, corner, tables, strip, room, gains, options, fits, smalls, depth, step, images, weights, low, high
 ):
-    """Blend the exposures in one strip, all but the levels from a quarter of the resolution on.
+    """Blends the exposures in one strip, except for the levels from a quarter of the resolution down.
 
     Args:
         pixels: (h, w, 3) uint16, the strip with a margin of 16 pixels where the photo has them.
@@ -164,11 +164,11 @@ def blend_strip(
         fits: (T, 2, h, w) float32 slopes and offsets for guided weights; (0, 2, 1, 1) for Mertens weights.
         smalls: (T, 3, h, w) float32 exposed thumbnails to be subtracted, with guided weights only.
         depth: Levels of the pyramid that are computed here: 0, 1 or 2.
-        step: What 1 means in `images` and the blend.
-        images: Red, green and blue of the exposed images, (T, h, w) int16 each, set to a quarter of them.
-        weights: (T, h, w) uint16, set to a quarter of the weights, 65535 for 1.
+        step: Value of one unit of `images` and of the blend.
+        images: Red, green and blue, (T, h, w) int16 each, set to the exposed images at a quarter of the resolution.
+        weights: (T, h, w) uint16, set to the weights at a quarter of the resolution, 65535 for 1.
         low: (H, W, 3) uint8 or uint16, set to the blend of the finer levels: 16 bits, or the lower 8 of them.
-        high: (H, W, 3) int8, set to the upper 8; nothing in it where `low` has all 16.
+        high: (H, W, 3) int8, set to the upper 8 bits; empty where `low` has all 16.
     """
     size = strip.width + 2 * MARGIN
     half_size, quarter_size, inverse = size // 2, size // 4, ONE / step
@@ -232,7 +232,7 @@ def blend_strip(
                         source, target = quarter[c * quarter_size + 3 :], images[c][t, j, strip.left // 4 :]
                         for x in range(count):
                             target[x] = np.int16(source[x])
-                for x in range(3 * quarter_size):  # what rounding takes away here, the finer level adds
+                for x in range(3 * quarter_size):  # the finer level adds what rounding takes away here
                     quarter[x] *= step
                 border(quarter, 4, quarter_left, quarter_columns, True)
                 widen(quarter[: 3 * quarter_size], room.half_wide[j & 3, t])
@@ -249,7 +249,7 @@ def blend_strip(
 
 @fused
 def local_strip(pixels, corner, tables, strip, room, evs, linear, fits, out):
-    """Every pixel of a strip under its own exposure, the mean of the EVs under the squared masks.
+    """Exposes every pixel of a strip by its own EV, the mean of the EVs weighted by the squared masks.
 
     Args:
         pixels: See `blend_strip`, like the next four.
@@ -258,7 +258,7 @@ def local_strip(pixels, corner, tables, strip, room, evs, linear, fits, out):
         strip: Where the strip lies.
         room: Memory.
         evs: (T,) float32 stops.
-        linear: Whether exposures multiply light, not encoded values.
+        linear: Whether exposures multiply light rather than encoded values.
         fits: (T, 2, h, w) float32 slopes and offsets of the masks.
         out: (h, w, 3) uint16, set to the strip's part of the result.
     """

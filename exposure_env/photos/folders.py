@@ -14,7 +14,7 @@ from exposure_env.resizing import shrink
 
 
 class _KeptPhotos(Sequence[Photo]):
-    # Kept as integers (0.5 MB for 500x333 pixels of 8 bits); each access converts one photo to float32.
+    # Kept as integers (0.5 MB for 500x333 pixels of 8 bits); every access converts a photo to float32.
     _kept: list[tuple]  # name, image and perhaps target
 
     def __len__(self) -> int:
@@ -30,18 +30,18 @@ class _KeptPhotos(Sequence[Photo]):
 class FolderPhotos(_KeptPhotos):
     """All photos of one folder, sorted by file name, without targets.
 
-    The files are read at once and shrunk. A file that cannot be read is left out with a warning.
+    The files are read right away and shrunk. A file that cannot be read is left out with a warning.
 
     Args:
         folder: Folder with JPEG, PNG or TIFF files. Other files, hidden files and subfolders are ignored.
-        max_side: Longer side in pixels that larger photos are shrunk to; None keeps the full size.
+        max_side: Longer side [pixels] that larger photos are shrunk to; None keeps the full size.
 
     Raises:
-        ValueError: The folder does not exist or has no readable photo in it.
+        ValueError: If the folder does not exist or has no readable photo in it.
     """
 
     def __init__(self, folder: str | os.PathLike, max_side: int | None = 500) -> None:
-        """Read the photos."""
+        """Reads the photos."""
         self.folder = Path(folder)
         loaded = _read_all(_photo_files(self.folder), max_side)
         if not loaded:
@@ -52,20 +52,20 @@ class FolderPhotos(_KeptPhotos):
 class PairedPhotos(_KeptPhotos):
     """Photos with an expert's version of each: two folders whose files match by name, whatever the suffix.
 
-    Read as :class:`FolderPhotos` are. Left out with a warning: files without a partner, files that cannot be read, and
+    They are read like `FolderPhotos`. Left out with a warning: files without a partner, files that cannot be read, and
     pairs whose two photos have different sizes (an expert's crop cannot be compared pixel by pixel).
 
     Args:
         inputs: Folder of the untouched photos.
         targets: Folder of the retouched ones.
-        max_side: Longer side in pixels that larger photos are shrunk to; None keeps the full size.
+        max_side: Longer side [pixels] that larger photos are shrunk to; None keeps the full size.
 
     Raises:
-        ValueError: A folder does not exist or holds two files of one name (``a.jpg``, ``a.png``), or no pair is left.
+        ValueError: If a folder does not exist or holds two files of one name (a.jpg, a.png), or no pair is left.
     """
 
     def __init__(self, inputs: str | os.PathLike, targets: str | os.PathLike, max_side: int | None = 500) -> None:
-        """Read the pairs."""
+        """Reads the pairs."""
         self.inputs, self.targets = Path(inputs), Path(targets)
         sides = [_by_stem(_photo_files(folder)) for folder in (self.inputs, self.targets)]
         for here, there, folder in ((*sides, self.targets), (*sides[::-1], self.inputs)):

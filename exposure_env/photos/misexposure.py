@@ -18,11 +18,11 @@ def misexpose(
     local: float = 1.0,
     bits: int = 8,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Expose a good photo wrongly, differently from place to place, as uneven light would.
+    """A good photo exposed wrongly, differently from place to place as in uneven light, and the EV map to correct it.
 
-    The exposure applied is one EV for the whole photo, uniform in ``ev_range``, plus a smooth random EV map: 3x3 normal
+    The exposure applied is one EV for the whole photo, uniform in `ev_range`, plus a smooth random EV map: 3x3 normal
     values enlarged bicubically, hence the same map at any resolution. It acts on linear light; the result is clipped
-    and rounded, so that deep shadows and burnt highlights lose detail for good.
+    and rounded, so deep shadows and blown highlights lose detail for good.
 
     Args:
         image: (H, W, 3) sRGB-encoded, in [0, 1].
@@ -33,10 +33,10 @@ def misexpose(
 
     Returns:
         The misexposed image, (H, W, 3) float32 in [0, 1], and the correction, (H, W) float32 [stops]: the EV map that
-        takes it back to ``image``, up to what was clipped and rounded away.
+        takes it back to `image`, up to what was clipped and rounded away.
 
     Raises:
-        ValueError: ``ev_range`` not ascending, ``local`` negative or ``bits`` out of range; see also `check_photo`.
+        ValueError: If `ev_range` is not ascending, `local` negative or `bits` out of range; see also `check_photo`.
     """
     image = check_photo(image, "image to misexpose")
     Misexpose(ev_range, local, bits)  # checks the settings
@@ -51,14 +51,14 @@ def misexpose(
 
 @dataclass(frozen=True)
 class Misexpose:
-    """A degradation to apply afresh in each episode: ``Misexpose()(photo, rng)``; see `misexpose` for the settings."""
+    """A degradation to apply afresh in each episode, as `Misexpose()(photo, rng)`; see `misexpose` for the settings."""
 
     ev_range: tuple[float, float] = (-2.2, 0.6)
     local: float = 1.0
     bits: int = 8
 
     def __post_init__(self) -> None:
-        """Check the settings."""
+        """Checks the settings."""
         low, high = self.ev_range
         if not (np.isfinite([low, high]).all() and low <= high):
             raise ValueError(f"ev_range is {self.ev_range}, but must be two ascending finite numbers of stops")
@@ -68,7 +68,7 @@ class Misexpose:
             raise ValueError(f"bits is {self.bits}, but must be an integer from 1 to 16")
 
     def __call__(self, photo: Photo, rng: np.random.Generator) -> Photo:
-        """Return the photo misexposed, with the good image as its target and the EV map that restores it.
+        """The photo misexposed, with the good image as its target and the EV map that restores it.
 
         The good image is the photo's target where it has one, else its image.
         """
@@ -85,6 +85,6 @@ def misexposed(
     local: float = 1.0,
     bits: int = 8,
 ) -> list[Photo]:
-    """Return each photo misexposed once, with target and EV map; the same for the same seed. See `Misexpose`."""
+    """Each photo misexposed once, with target and EV map; the same for the same seed. See `Misexpose`."""
     degrade, rng = Misexpose(ev_range, local, bits), np.random.default_rng(seed)
     return [degrade(photo, rng) for photo in photos]

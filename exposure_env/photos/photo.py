@@ -14,7 +14,7 @@ class Photo(NamedTuple):
         name: Name for logs and file names, without a suffix.
         image: (H, W, 3) float32, sRGB-encoded in [0, 1].
         target: (H, W, 3) float32 in [0, 1], the retouched version of the same photo; None where unknown.
-        ev_map: (H, W) float32 in stops, the exposure that turns ``image`` into ``target``; None where unknown.
+        ev_map: (H, W) float32 in stops, the exposure that turns `image` into `target`; None where unknown.
     """
 
     name: str
@@ -32,10 +32,10 @@ def check_photo(image: np.ndarray, name: str = "photo") -> np.ndarray:
         name: What to call the photo in the error message.
 
     Returns:
-        (H, W, 3) float32 in [0, 1]. The given array itself where it already is of that kind.
+        (H, W, 3) float32 in [0, 1]. The given array itself if it is of that kind already.
 
     Raises:
-        ValueError: Another shape or dtype, no pixels, NaN, or floats outside [0, 1].
+        ValueError: If the shape or dtype is another one, or there are no pixels, NaN, or floats outside [0, 1].
     """
     image = check_pixels(image, name)
     if image.dtype.kind == "u":

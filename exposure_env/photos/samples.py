@@ -1,9 +1,9 @@
-"""A small photo collection that needs no download: crops of the colour photographs that scikit-image carries.
+"""A small photo collection that needs no download: crops of the colour photographs that come with scikit-image.
 
 Five scenes are far too few to train a good retouching agent; they are enough to see one learn, and to run every
-example. Four scenes serve for training. Each is cut into rectangles which belong to the inputs, the experts or the
-test, so that the splits share the scenes but not a single pixel: a discriminator cannot tell inputs from experts by the
-scene. The fifth scene is left out of all that, for testing on something new.
+example. Four scenes serve for training. Each is cut into rectangles that belong to the inputs, the experts or the test,
+so the splits share the scenes but not a single pixel: a discriminator cannot tell inputs from experts by the scene. The
+fifth scene is left out of all that, for testing on something new.
 """
 
 from collections.abc import Sequence
@@ -26,28 +26,28 @@ _DEALT = ("inputs", "experts", "test")
 
 
 def sample_scenes() -> list[Photo]:
-    """Return the five whole photographs, of up to 741x500 pixels, without targets; their arrays are read-only."""
+    """The five whole photographs, of up to 741x500 pixels, without targets; their arrays are read-only."""
     return list(_scenes().values())
 
 
 def sample_photos(split: str = "inputs", count: int | None = None, seed: int = 0) -> list[Photo]:
-    """Return random square crops of the sample photographs, 64 to 200 pixels wide, half of them mirrored.
+    """Random square crops of the sample photographs, 64 to 200 pixels wide, half of them mirrored.
 
     Args:
-        split: ``"inputs"``, ``"experts"`` and ``"test"`` are crops of the same four scenes which share no pixel;
-            ``"left_out"`` are crops of a fifth scene. All but the experts are misexposed (`misexpose` with its
-            defaults), with the good crop as their target and the EV map that restores it.
+        split: "inputs", "experts" and "test" are crops of the same four scenes that share no pixel; "left_out" are
+            crops of a fifth scene. All but the experts are misexposed (`misexpose` with its defaults), with the good
+            crop as their target and the EV map that restores it.
         count: Number of crops, 0 or more; by default 192 inputs, 192 experts, 64 for the test, 32 left out. A smaller
             number gives the first of the same crops.
-        seed: Choice of the crops and of their misexposure, 0 or more. What belongs to which split does not depend
-            on it: crops of different splits share no pixel whatever their seeds.
+        seed: Choice of the crops and of their misexposure, 0 or more. It does not affect what belongs to which split:
+            crops of different splits share no pixel, whatever their seeds.
 
     Returns:
-        Photos with read-only arrays, drawn once and kept. Their names tell scene, top, left and side of the crop,
-        ``coffee_120_64_80``, with a final ``_m`` for a mirrored one.
+        Photos with read-only arrays, drawn once and kept. Their names give the scene, top, left and side of the crop,
+        as in coffee_120_64_80, and end in _m for a mirrored one.
 
     Raises:
-        ValueError: Unknown split, or a negative count or seed.
+        ValueError: If the split is unknown, or the count or seed negative.
     """
     if split not in DEFAULT_COUNTS:
         raise ValueError(f"split is {split!r}, but must be one of {', '.join(DEFAULT_COUNTS)}")
@@ -92,7 +92,7 @@ def _freeze(photo: Photo) -> Photo:
 
 
 def _rectangles(scene: str, split: str) -> tuple[np.ndarray, int]:
-    # Rectangles (R, 4) as (top, left, height, width) that the split owns, and the side of the largest crop.
+    # The rectangles that the split owns, (R, 4) as (top, left, height, width), and the side of the largest crop.
     if split == "left_out":
         height, width = _scenes()[scene].image.shape[:2]
         return np.array([[0, 0, height, width]]), LARGEST
@@ -101,8 +101,8 @@ def _rectangles(scene: str, split: str) -> tuple[np.ndarray, int]:
 
 
 def _draw_crops(rectangles: np.ndarray, largest: int, uniform: np.ndarray) -> np.ndarray:
-    # uniform (N, 4) in [0, 1) -> (N, 3) of (top, left, side): log-uniform sides, then one of the rectangles that have
-    # room for it, then a place in there.
+    # uniform (N, 4) in [0, 1) -> (N, 3) of (top, left, side): a log-uniform side, then one of the rectangles with room
+    # for it, then a place in that.
     side = np.floor(SMALLEST * (largest / SMALLEST) ** uniform[:, 0]).astype(int)
     room = np.maximum(rectangles[:, None, 2:] - side[:, None] + 1, 0)  # (R, N, 2) places down and across
     fitting = room.all(-1).cumsum(0)  # (R, N)
@@ -113,14 +113,14 @@ def _draw_crops(rectangles: np.ndarray, largest: int, uniform: np.ndarray) -> np
 
 @lru_cache(maxsize=1)
 def _partitions() -> dict[str, tuple[np.ndarray, int]]:
-    """Return the rectangles of each training scene that each split owns, chosen such that the splits look alike.
+    """The rectangles of each training scene that each split owns, chosen so that the splits look alike.
 
     Returns:
-        For each scene, (3, 4, 4): for inputs, experts and test four rectangles as (top, left, height, width); and the
-        side of the largest crop that fits into each of the three.
+        For each scene, (3, 4, 4): four rectangles each for inputs, experts and test, as (top, left, height, width); and
+        the side of the largest crop that fits into each of the three.
     """
     best = [_partition(scene) for scene in TRAINING_SCENES]
-    # Last, exchange the splits' parts of a scene such that what still differs cancels out over the scenes.
+    # Finally, the splits' parts of a scene are swapped so that remaining differences cancel out over the scenes.
     means = np.stack([look for _, _, look in best])  # (scenes, 3, 4)
     orders = list(product([(0, 1, 2)], *[list(permutations(range(3)))] * (len(best) - 1)))
     sums = [sum(mean[list(order)] for mean, order in zip(means, chosen, strict=True)) for chosen in orders]
@@ -132,9 +132,9 @@ def _partitions() -> dict[str, tuple[np.ndarray, int]]:
 
 
 def _partition(scene: str, candidates: int = 300) -> tuple[np.ndarray, int, np.ndarray]:
-    # Of many random ways to cut the scene into 12 rectangles and to deal them to three owners, keep the one whose crops
-    # differ least between owners, in the distributions of their mean colours and of their contrast.
-    # Returns (3, 4, 4) rectangles, the largest side, and (3, 4) mean looks.
+    # Of many random ways to cut the scene into 12 rectangles and deal them to three owners, this is the one whose crops
+    # differ least between owners, in the distributions of their mean colours and of their contrast:
+    # (3, 4, 4) rectangles, the largest side, and (3, 4) mean looks.
     image = _scenes()[scene].image
     grey = np.asarray(luminance(image))[..., None]
     planes = np.concatenate([image, grey, grey**2], -1, dtype=np.float64)
@@ -157,7 +157,7 @@ def _partition(scene: str, candidates: int = 300) -> tuple[np.ndarray, int, np.n
 
 
 def _cut(height: int, width: int, pieces: int, rng: np.random.Generator) -> np.ndarray:
-    # Cut the largest rectangle across its longer side until there are enough: (pieces, 4).
+    # Cuts the largest rectangle across its longer side until there are enough: (pieces, 4).
     rectangles = [(0, 0, height, width)]
     while len(rectangles) < pieces:
         rectangles.sort(key=lambda r: r[2] * r[3])
@@ -183,7 +183,7 @@ def resolve_photos(photos: Sequence[Photo] | str | None) -> Sequence[Photo]:
     """A data set from what a user may give: None or "sample" for the sample photos, a folder's path, or a sequence.
 
     Raises:
-        ValueError: If there is no photo in it.
+        ValueError: If it is something else, or there is no photo in it.
     """
     if photos is None or (isinstance(photos, str) and photos == "sample"):
         return sample_photos("inputs")

@@ -12,7 +12,7 @@ def photo_thumbnail(image: np.ndarray, size: int | tuple[int, int] = 64, mode: s
     """The thumbnail of anything that counts as a photo, (size, size, 3) float32 in [0, 1].
 
     Args:
-        image: See `photo.check_photo`, like its errors.
+        image: See `check_photo`, also for the errors.
         size: See `thumbnail`.
         mode: See `thumbnail`.
         name: What to call the photo in an error message.
@@ -24,19 +24,19 @@ def photo_thumbnail(image: np.ndarray, size: int | tuple[int, int] = 64, mode: s
 def thumbnail(image: np.ndarray, size: int | tuple[int, int] = 64, mode: str = "squeeze") -> np.ndarray:
     """The image at the size that the agent sees.
 
-    Integers become floats one channel after the other, so that a large photo is never in memory as floats.
+    Integers become floats one channel at a time, so a large photo is never in memory as floats.
 
     Args:
         image: (H, W, 3) or (H, W): float32, uint8 or uint16.
         size: Side of the result, or its height and width, 1 or more [pixels].
-        mode: ``"squeeze"`` ignores the aspect ratio, as the paper does; ``"letterbox"`` keeps it and repeats the
-            outermost pixels on the two sides that stay free (`content_box` tells where the photo lies).
+        mode: "squeeze" ignores the aspect ratio, as the paper does; "letterbox" keeps it and repeats the outermost
+            pixels on the two sides that stay free (`content_box` says where the photo lies).
 
     Returns:
         (size, size, 3) or (size, size) float32; photos in [0, 1]. Shrunk by averaging areas, enlarged linearly.
 
     Raises:
-        ValueError: If the mode is unknown, or the size below 1 or, of a letterbox, not square.
+        ValueError: If the mode is unknown, the size is below 1, or the size of a letterbox is not square.
     """
     top, left, height, width = content_box(*image.shape[:2], size, mode)
     if image.dtype.kind == "u" and image.ndim == 3:
@@ -56,9 +56,9 @@ def content_box(height: int, width: int, size: int | tuple[int, int],
     """Where a photo of that height and width lies in its thumbnail: (top, left, height, width) [pixels].
 
     Args:
-        height: Of the photo [pixels].
-        width: Of the photo [pixels].
-        size: See `thumbnail`, like the mode and the errors.
+        height: Height of the photo [pixels].
+        width: Width of the photo [pixels].
+        size: See `thumbnail`, also for the errors.
         mode: "squeeze" or "letterbox".
     """
     rows, columns = (size, size) if isinstance(size, int | np.integer) else size

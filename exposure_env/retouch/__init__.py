@@ -1,8 +1,8 @@
 """A finished retouch: the plan, and its rendering at the photo's full size.
 
-The plan is made on a thumbnail, and the thumbnail's rendering is what the agent saw and was rewarded for. At full size
-it stays in charge: its segments and weights follow the photo's edges (the fast guided filter of He and Sun, 2015), only
-detail finer than its pixels is blended anew, and the tones are its own.
+The plan is made on a thumbnail, and the thumbnail's rendering is what the agent saw and was rewarded for. So it stays
+in charge at full size: the tones are its own, its segments and weights are fitted to the photo's edges (by the fast
+guided filter of He and Sun, 2015), and only detail finer than its pixels is blended anew.
 """
 
 from exposure_env.retouch.apply import apply_plan

@@ -11,26 +11,26 @@ from exposure_env.retouch.full_size import TILE, blend_detail, checked_pixels, e
 from exposure_env.retouch.guided import GuidedPlanes
 from exposure_env.retouch.plan import RetouchPlan
 
-BYTES_PER_PIXEL = 24  # of memory at the peak of a full-size retouch; 13 to 21 measured at 50 megapixels
-MORE_IN_DEFINITION = 36  # bytes per pixel without compiled fast paths; 57 measured in all at 12 megapixels
+BYTES_PER_PIXEL = 24  # peak memory of a full-size retouch; 13 to 21 measured at 50 megapixels
+MORE_IN_DEFINITION = 36  # extra bytes per pixel without compiled fast paths; 57 in all measured at 12 megapixels
 
 
 def apply_plan(plan: RetouchPlan, pixels: np.ndarray, *, feather: float = 1.0, tile: int = TILE,
                reuse: bool = False) -> np.ndarray:
     """The photo retouched by the plan at full size.
 
-    Seen through the thumbnail it is the plan's own rendering of the thumbnail, up to about one level of 255 on average.
+    Shrunk again, it equals the plan's own rendering of the thumbnail, up to about one level of 255 on average.
 
     Args:
         plan: The retouch, made on this photo's thumbnail.
         pixels: (H, W, 3) uint8 or uint16, sRGB-encoded.
-        feather: How far the borders of the segments are softened and drawn to edges of the photo [pixels of the
+        feather: How far the borders of the segments are softened and pulled to edges of the photo [pixels of the
             thumbnail]; 0 for borders that ignore the photo.
         tile: Width of the strips of the compiled fast path [pixels], a multiple of 4; does not change the result.
-        reuse: Whether the pixels' own memory may take the result, if that saves some; they are lost then.
+        reuse: Whether the result may overwrite `pixels`, where that saves memory; they are lost then.
 
     Returns:
-        (H, W, 3) of the same dtype; the pixels exactly where all EVs are 0.
+        (H, W, 3) of the same dtype; exactly the pixels if all EVs are 0.
 
     Raises:
         ValueError: If the pixels are of another dtype or shape or more than this machine's memory can hold, or
@@ -51,7 +51,7 @@ def apply_plan(plan: RetouchPlan, pixels: np.ndarray, *, feather: float = 1.0, t
     box = slice(top, top + height), slice(left, left + width)
     layers = plan.layers(seen)
     evs, weights = layers.evs[0], layers.weights[0, :, *box]
-    if "levels" not in plan.options:  # no pyramid: one exposure a pixel
+    if "levels" not in plan.options:  # no pyramid: one exposure per pixel
         return expose_locally(pixels, evs, GuidedPlanes(weights, pixels, feather, passes=2), plan.space, tile)
     guided = GuidedPlanes(weights, pixels, feather)
     rendered, clip_input = plan.render(seen), plan.options["clip_input"]
@@ -59,7 +59,7 @@ def apply_plan(plan: RetouchPlan, pixels: np.ndarray, *, feather: float = 1.0, t
 
 
 def _memory() -> float:
-    """Physical memory [bytes]; infinite where the system doesn't tell."""
+    """Physical memory [bytes]; infinite where the system doesn't say."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

@@ -13,7 +13,7 @@ def gaussians(plane: np.ndarray, levels: int) -> list[np.ndarray]:
 
 
 def add_bands(plane: np.ndarray, weights: list[np.ndarray], bands: list[np.ndarray]) -> None:
-    """Add the plane, cut into the bands of a Laplacian pyramid and weighted, to the bands; fills an empty list."""
+    """Adds the plane's weighted Laplacian bands to `bands`, or fills an empty list with them; overwrites the plane."""
     levels = len(weights) - 1
     for level in range(levels + 1):
         coarser = cv2.pyrDown(plane) if level < levels else None
@@ -28,7 +28,7 @@ def add_bands(plane: np.ndarray, weights: list[np.ndarray], bands: list[np.ndarr
 
 
 def collapsed(bands: list[np.ndarray]) -> np.ndarray:
-    """The plane that the bands of a Laplacian pyramid make up; empties the list."""
+    """The plane that the bands of a Laplacian pyramid add up to; empties the list."""
     plane = bands.pop()
     while bands:
         finer = bands.pop()

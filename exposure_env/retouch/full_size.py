@@ -1,6 +1,6 @@
 """From the thumbnail to the photo's full size: edges follow the photo, tones the thumbnail. And plain exposure fusion.
 
-These are definitions, one exposure at a time; their compiled twins go strip by strip, in a third of the memory.
+These are definitions, which work exposure by exposure; the compiled twins go strip by strip, in a third of the memory.
 """
 
 import math
@@ -16,14 +16,14 @@ from exposure_env.resizing import as_floats, resized, strips
 from exposure_env.retouch.bands import add_bands, collapsed, gaussians
 from exposure_env.retouch.guided import GuidedPlanes
 
-TILE = 384  # columns; so the last rows of 8 exposures fit into a processor's cache of 1 MB
+TILE = 384  # columns, so that the last rows of 8 exposures fit into a processor's cache of 1 MB
 
 
 @accelerated("full_size.expose_locally")
 def expose_locally(
     pixels: np.ndarray, evs: Sequence[float], masks: GuidedPlanes, space: Space, tile: int = TILE
 ) -> np.ndarray:
-    """Every pixel under its own exposure, the mean of the EVs under the masks.
+    """The photo with every pixel under its own exposure, the mean of the EVs weighted by the squared masks.
 
     Args:
         pixels: (H, W, 3) uint8 or uint16, sRGB-encoded.
@@ -56,8 +56,8 @@ def blend_detail(
 ) -> np.ndarray:  # fmt: skip
     """The rendered thumbnail enlarged, plus the detail it lacks: that of the exposed photos, blended by a pyramid.
 
-    The detail of an exposed photo is what sets it apart from its own thumbnail enlarged; so where all exposures are
-    equal the result is just the exposed photo. The pyramid halves it down to about the size of the thumbnail.
+    The detail of an exposed photo is its difference from its own thumbnail enlarged, so where all exposures are equal
+    the result is just the exposed photo. The pyramid goes down to about the size of the thumbnail.
 
     Args:
         pixels: (H, W, 3) uint8 or uint16, sRGB-encoded.
@@ -99,7 +99,7 @@ def exposure_fusion(
     saturation: float = 1.0, exposedness: float = 1.0, include_input: bool = True, epsilon: float = 1e-6,
     levels: int | None = None, clip_input: bool = True, tile: int = TILE
 ) -> np.ndarray:  # fmt: skip
-    """Exposure blending of the photo under several exposures, at its full size: `fusion.mertens`, clipped.
+    """The exposure blending of the photo under several exposures, at its full size: `fusion.mertens`, clipped.
 
     Args:
         pixels: (H, W, 3) uint8 or uint16, sRGB-encoded.
@@ -118,7 +118,7 @@ def exposure_fusion(
         (H, W, 3) of the same dtype.
 
     Raises:
-        ValueError: If the pixels are of another dtype or shape, or there is nothing to blend.
+        ValueError: If the pixels are of another dtype or shape, an EV is not finite, or there is nothing to blend.
     """
     pixels = checked_pixels(pixels)
     evs = [0.0] * include_input + [float(ev) for ev in evs]
@@ -134,7 +134,7 @@ def _fused(
     pixels: np.ndarray, evs: Sequence[float], exponents: tuple[float, float, float], epsilon: float, space: Space,
     clip_input: bool, levels: int, tile: int
 ) -> np.ndarray:  # fmt: skip
-    """`exposure_fusion` of T checked exposures, that of the photo itself among them."""
+    """`exposure_fusion` of T checked exposures, including that of the photo itself."""
     tables = [expose_clipped(_every_value(pixels), ev, space, clip_input) for ev in evs]
     options = dict(zip(("contrast", "saturation", "exposedness"), exponents, strict=True))
 
@@ -166,13 +166,13 @@ def checked_pixels(pixels: np.ndarray) -> np.ndarray:
 
 
 def levels_between(pixels: np.ndarray, small: np.ndarray) -> int:
-    """Halvings that take a photo (H, W, ...) down to about the size of a small one (h, w, ...)."""
+    """The number of halvings that take a photo (H, W, ...) down to about the size of a small one (h, w, ...)."""
     ratio = pixels.shape[0] * pixels.shape[1] / (small.shape[0] * small.shape[1])
     return max(0, round(math.log2(ratio) / 2))
 
 
 def expose_clipped(image: np.ndarray, ev: float, space: Space, clip_input: bool) -> np.ndarray:
-    """`image.expose`, clipped where so wanted."""
+    """The result of `image.expose`, clipped if `clip_input`."""
     exposed = expose(image, float(ev), space)
     return clip(exposed) if clip_input else exposed
 

@@ -1,4 +1,4 @@
-"""Planes of the thumbnail at full size, their edges drawn to those of the photo."""
+"""Planes of the thumbnail at full size, their edges pulled to those of the photo."""
 
 from collections.abc import Iterator
 
@@ -8,12 +8,12 @@ import numpy as np
 from exposure_env.image import luminance
 from exposure_env.resizing import as_floats, resized, shrunk, strips
 
-FIT_SIDE = 512  # pixels of the longer side at which the guided filter is fitted
-EDGE_SHARE = 0.005  # of the luma's variance: less than that within the window is texture, not an edge
+FIT_SIDE = 512  # longer side [pixels] at which the guided filter is fitted
+EDGE_SHARE = 0.005  # of the luma's variance: less than that within a window is texture, not an edge
 
 
 class GuidedPlanes:
-    """Planes of the thumbnail enlarged, their edges drawn to the photo's; one at a time, as often as iterated over.
+    """Planes of the thumbnail enlarged, their edges pulled to the photo's; computed one by one in every iteration.
 
     The fast guided filter (He and Sun, arXiv:1505.00996, 2015): within a small window, a plane is slope * luma +
     offset. Slopes and offsets are fitted at low resolution and enlarged; the photo's luma brings the detail.
@@ -21,14 +21,14 @@ class GuidedPlanes:
     Args:
         planes: (T, h, w) float32, not below 0.
         pixels: (H, W, 3) uint8 or uint16, sRGB-encoded.
-        feather: Radius of the window [pixels of the planes]: how far an edge of the photo can draw one of the planes,
-            and how soft the transition is where the photo has no edge.
-        passes: How often to fit; in between, the planes are squared and made to add up to 1. A second pass draws masks
-            to edges that the first only came near, and leaves no halo there.
+        feather: Radius of the window [pixels of the planes]: from how far an edge of the photo can pull an edge of a
+            plane, and how soft the transition is where the photo has no edge.
+        passes: Number of fits; in between, the planes are squared and made to add up to 1. A second pass pulls masks
+            all the way to edges that the first only came near, and leaves no halo there.
     """
 
     def __init__(self, planes: np.ndarray, pixels: np.ndarray, feather: float, passes: int = 1) -> None:
-        """Fit slopes and offsets: `fits`, (T, 2, h, w) float32."""
+        """Fits slopes and offsets: `fits`, (T, 2, h, w) float32."""
         self._pixels = pixels
         shrink = min(1.0, FIT_SIDE / max(pixels.shape))
         height, width = (max(1, round(side * shrink)) for side in pixels.shape[:2])
@@ -53,7 +53,7 @@ class GuidedPlanes:
             self.fits = np.array([fit(plane) for plane in snapped])
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the T planes, (H, W) float32, not below 0; they add up to 1 or more if the small ones add up to 1."""
+        """Yields the T planes, (H, W) float32, not below 0; they add up to 1 or more if the small ones add up to 1."""
         luma = np.concatenate([luminance(as_floats(self._pixels[rows])) for rows in strips(self._pixels)])
         for slope, offset in self.fits:
             plane = resized(slope, *luma.shape)

@@ -1,4 +1,4 @@
-"""A finished retouch: the segments, one exposure for each, and how they are rendered. A small JSON file."""
+"""A finished retouch: the segments, one exposure for each, and how they are rendered, kept as a small JSON file."""
 
 import json
 import math
@@ -21,12 +21,12 @@ MAX_EV = 32.0  # stops; far beyond any photo, and far from overflow
 
 @dataclass(frozen=True, eq=False)
 class RetouchPlan:
-    """A partition of a photo's thumbnail into segments, and one exposure for each; replays at any resolution.
+    """A partition of a photo's thumbnail into segments, with one exposure for each, to replay at any resolution.
 
     Attributes:
         labels: (h, w) int32, the segment of every pixel of the thumbnail: 0..K-1, every one present. Read-only.
         evs: (K,) float64 [stops], the exposure of each segment. Read-only.
-        fusion: Which rendering of `fusion.FUSIONS` makes the result.
+        fusion: Name of the rendering that makes the result, one of `fusion.FUSIONS`.
         fusion_options: Its options, where they differ from the defaults.
         space: Whether an exposure multiplies "linear" light or "encoded" values.
         thumbnail: How the photo was fitted into the thumbnail, see `photos.thumbnail`.
@@ -43,7 +43,7 @@ class RetouchPlan:
     thumbnail: Thumbnail = "squeeze"
 
     def __post_init__(self) -> None:
-        """Check the fields; keep read-only copies of the arrays."""
+        """Checks the fields and keeps read-only copies of the arrays."""
         labels = _numbers("labels", self.labels, "iu", 2)
         evs = _numbers("evs", self.evs, "iuf", 1).astype(np.float64)
         if not (np.abs(evs) <= MAX_EV).all():  # NaN fails, too
@@ -66,7 +66,7 @@ class RetouchPlan:
 
     @property
     def options(self) -> dict[str, Any]:
-        """All options of the rendering: its defaults and, over them, the plan's own."""
+        """All options of the rendering: its defaults, overridden by the plan's own."""
         return option_defaults(self.fusion) | self.fusion_options
 
     def render(self, thumbnail: np.ndarray) -> np.ndarray:
@@ -84,7 +84,7 @@ class RetouchPlan:
         return self._call(FUSIONS[self.fusion], thumbnail)[0]
 
     def layers(self, thumbnail: np.ndarray) -> Layers:
-        """What `render` blends, of one thumbnail; arguments and errors as there."""
+        """What `render` blends, for one thumbnail; same arguments and errors."""
         return self._call(FUSIONS[self.fusion].layers, thumbnail)
 
     def _call(self, function: Callable[..., Any], thumbnail: np.ndarray) -> Any:
@@ -103,7 +103,7 @@ class RetouchPlan:
         """The plan that `to_json` wrote.
 
         Raises:
-            ValueError: If the text is no JSON, of another format, or a field is missing, unknown or malformed.
+            ValueError: If the text is not JSON or of another format, or a field is missing, unknown or malformed.
         """
         try:
             content = json.loads(text)
@@ -119,13 +119,13 @@ class RetouchPlan:
         return cls(**content)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the plan to a JSON file, whole or not at all."""
+        """Writes the plan to a JSON file, whole or not at all."""
         with written_whole(Path(path)) as file:
             file.write(f"{self.to_json()}\n".encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "RetouchPlan":
-        """Read a plan from a JSON file.
+        """Reads a plan from a JSON file.
 
         Raises:
             ValueError: If the file does not hold a plan.

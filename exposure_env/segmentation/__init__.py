@@ -1,8 +1,8 @@
-"""Photo -> labels: the segments that are exposed one after another.
+"""From a photo to labels: the segments that are exposed one after another.
 
 A segmenter is any function from an image, (H, W, 3) float32 and sRGB-encoded in [0, 1], to (H, W) integer labels.
-`segment` adds what an episode needs: at most `max_segments` of them, their order, and a cache. Neighbourhood is
-8-connected throughout: diagonal pixels touch, as in Felzenszwalb's graph.
+`segment` adds what an episode needs: at most `max_segments` segments, an order, and a cache. Pixels have eight
+neighbours throughout: diagonal ones touch, as in Felzenszwalb's graph.
 """
 
 from exposure_env.segmentation.cached import segment, segment_many

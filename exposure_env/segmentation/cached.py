@@ -1,4 +1,4 @@
-"""Labels of photos, one or many at once, each computed once and then remembered: in memory, and on disk if wanted."""
+"""Labels of photos, one or many at once, each computed once and then kept in memory and, if wanted, on disk."""
 
 import hashlib
 import os
@@ -18,8 +18,8 @@ from exposure_env.segmentation.merging import Order, merge_segments, order_segme
 from exposure_env.segmentation.segmenters import SEGMENTERS, Segmenter
 from exposure_env.threads import ranges, spread
 
-CACHE_PHOTOS = 8192  # remembered in memory, the latest ones: 32 MB of thumbnails
-CACHE_FORMAT = 1  # part of every file name on disk: raise it whenever a photo would get other labels
+CACHE_PHOTOS = 8192  # kept in memory, the most recently used ones: 32 MB for thumbnails
+CACHE_FORMAT = 1  # part of every file name on disk: must go up whenever a photo would get other labels
 _memory: OrderedDict[Hashable, np.ndarray] = OrderedDict()
 _writing = threading.Lock()
 
@@ -34,22 +34,22 @@ def segment(
     directory: str | os.PathLike | None = None,
     **options: Any,
 ) -> np.ndarray:
-    """Labels of a photo: segmented, merged down to `max_segments`, ordered.
+    """The labels of a photo, at most `max_segments` of them, in the order of exposure.
 
-    The work is done once for each content of `image`. A callable counts as a function of the image alone; it is
-    remembered in memory if it and its options are hashable, and never on disk.
+    Images of the same content are segmented only once. A callable must depend on the image alone; its labels are kept
+    in memory if it and its options are hashable, and never on disk.
 
     Args:
         image: (H, W, 3) floats in [0, 1], sRGB-encoded.
         segmenter: "felzenszwalb", "luminance_bands", "slic", or a function from the image to (H, W) integers.
         max_segments: At least 1.
-        order: As in `order_segments`, applied after the cache: "random" differs from call to call.
-        rng: What draws the random order.
+        order: As in `order_segments`, applied after the cache, so "random" differs from call to call.
+        rng: Generator of the random order.
         directory: Folder that keeps the labels for the next run; none by default.
-        **options: The segmenter's own.
+        **options: The segmenter's own options.
 
     Returns:
-        (H, W) int32 labels 0..K-1, every label present, K <= max_segments; the caller may write on them.
+        (H, W) int32 labels 0..K-1, every label present, K <= max_segments; a new array that the caller may change.
 
     Raises:
         ValueError: If an argument or the segmenter's result is malformed.
@@ -57,7 +57,7 @@ def segment(
     image, max_segments = checked_image(image), checked_count("max_segments", max_segments)
     if not callable(segmenter) and segmenter not in list(SEGMENTERS):
         raise ValueError(f"segmenter must be callable or one of {list(SEGMENTERS)}, not {segmenter!r}")
-    if max_segments == 1:  # whatever the segmenter would find, it is merged into one
+    if max_segments == 1:  # whatever the segmenter found would be merged into one
         return np.zeros(image.shape[:2], np.int32)
     function = segmenter if callable(segmenter) else SEGMENTERS[segmenter]
     key = (_digest(image), image.shape, segmenter, max_segments, tuple(sorted(options.items())), directory)
@@ -76,7 +76,7 @@ def segment(
                 write_labels(file, labels)
     with _writing:  # threads share the memory
         _memory[key] = labels
-        _memory.move_to_end(key)  # the latest from now on
+        _memory.move_to_end(key)  # now the most recently used
         if len(_memory) > CACHE_PHOTOS:
             _memory.popitem(last=False)
     return order_segments(labels, image, order, rng)
@@ -96,19 +96,19 @@ def segment_many(
     directory: str | os.PathLike | None = None,
     **options: Any,
 ) -> list[np.ndarray]:
-    """Labels of every photo, the same as from `segment` one after another, and in the same cache.
+    """The labels of every photo, the same as from one call of `segment` after another, and in the same cache.
 
-    The named segmenters run in several threads. A callable runs in one, the caller's, as it may not be made for more.
-    Random orders are drawn from `rng` in the sequence of the photos.
+    The named segmenters run in several threads. A callable runs only in the caller's, as it may not be thread-safe.
+    Random orders are drawn from `rng` photo by photo.
 
     Args:
         images: (H, W, 3) floats in [0, 1] each, sRGB-encoded; sizes may differ.
-        segmenter: As in `segment`, and so is all that follows.
+        segmenter: As in `segment`, like all other arguments.
         max_segments: At least 1.
         order: As in `order_segments`.
-        rng: What draws the random orders.
+        rng: Generator of the random orders.
         directory: Folder that keeps the labels for the next run; none by default.
-        **options: The segmenter's own.
+        **options: The segmenter's own options.
 
     Raises:
         ValueError: If an argument or the segmenter's result is malformed.
@@ -116,7 +116,7 @@ def segment_many(
     options |= {"max_segments": max_segments, "directory": directory}
     if callable(segmenter):
         return [segment(image, segmenter, order=order, rng=rng, **options) for image in images]
-    drawn = order == "random" and rng is not None  # by one thread, the others before it
+    drawn = order == "random" and rng is not None  # drawn by this thread, after the others have finished
     single = partial(segment, segmenter=segmenter, order="label" if drawn else order, rng=rng, **options)
     pieces = ranges(len(images))
     labels = spread(lambda piece: [single(image) for image in images[piece]], pieces)

@@ -1,4 +1,4 @@
-"""What the functions of `segmentation` accept."""
+"""Checks of the arguments that the functions of `segmentation` take."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ def checked_image(image: np.ndarray) -> np.ndarray:
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise ValueError(f"image must be (H, W, 3) with at least one pixel, not of shape {image.shape}")
-    # Integers would pass through scikit-image as another range than floats, so that `scale` meant something else.
+    # scikit-image would give integers a different range than floats, and `scale` would mean something else.
     if not np.issubdtype(image.dtype, np.floating):
         raise ValueError(f"image must hold floats in [0, 1], not {image.dtype}")
     if not (image.min() >= 0 and image.max() <= 1):  # false for NaN
@@ -27,7 +27,7 @@ def checked_labels(labels: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 
 def checked_count(name: str, value: int) -> int:
-    """The value as an int; ValueError unless it is an integer from 1."""
+    """The value as an int; ValueError unless it is an integer of at least 1."""
     if not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{name} must be an integer from 1, not {value!r}")
     return int(value)

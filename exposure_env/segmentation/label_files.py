@@ -1,4 +1,4 @@
-"""Labels kept on disk for the next run, one small file for each photo and setting."""
+"""Labels kept on disk for the next run, one small file per photo and settings."""
 
 import warnings
 from pathlib import Path
@@ -9,7 +9,7 @@ from exposure_env.files import written_whole
 
 
 def read_labels(file: Path, shape: tuple[int, int], max_segments: int) -> np.ndarray | None:
-    """The (H, W) integer labels in a cache file; None if there is no file, or with a warning if it is damaged."""
+    """The (H, W) integer labels in a cache file; None if there is no file or, with a warning, a damaged one."""
     try:
         with file.open("rb") as stream, np.load(stream) as content:  # zip: a wrong byte fails its checksum
             labels = content["labels"]
@@ -26,7 +26,7 @@ def read_labels(file: Path, shape: tuple[int, int], max_segments: int) -> np.nda
 
 
 def write_labels(file: Path, labels: np.ndarray) -> None:
-    """Writes a cache file in one step, so that no other process ever reads half of it."""
+    """Writes a cache file in one step, so that no other process ever reads half a file."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(file) as stream:
         np.savez_compressed(stream, labels=labels)

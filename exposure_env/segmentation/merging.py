@@ -1,4 +1,4 @@
-"""Segments merged down to a number, and put in the order in which they are to be exposed."""
+"""Merging segments down to a given number, and putting them in the order of exposure."""
 
 from typing import Literal
 
@@ -12,11 +12,11 @@ Order = Literal["area", "luminance", "label", "random"]
 
 
 def merge_segments(labels: np.ndarray, image: np.ndarray, max_segments: int) -> np.ndarray:
-    """Labels of at most `max_segments` segments: the two neighbours that differ least merge until it is so.
+    """The labels of at most `max_segments` segments, after merging the two most similar neighbours again and again.
 
-    That is the 8-connected pair of least Ward cost n_i n_j / (n_i + n_j) ||mu_i - mu_j||^2, the growth of the squared
-    error about the mean colours; among equals the pair of smallest labels. Segments keep the order of their labels, a
-    merged one that of its smallest.
+    These are the 8-connected pair of least Ward cost n_i n_j / (n_i + n_j) ||mu_i - mu_j||^2, the growth of the squared
+    error about the mean colours. Ties go to the pair of smallest labels. Segments keep the order of their labels, and a
+    merged segment takes the place of its smallest label.
 
     Args:
         labels: (H, W) integers, consecutive or not.
@@ -32,12 +32,12 @@ def merge_segments(labels: np.ndarray, image: np.ndarray, max_segments: int) -> 
 
 @accelerated("merging.merged")
 def _merged(labels: np.ndarray, image: np.ndarray, max_segments: int) -> np.ndarray:
-    """`merge_segments` of checked arguments, the labels 0..K-1."""
+    """`merge_segments` for checked arguments, with labels 0..K-1."""
     sizes = np.bincount(labels.ravel()).astype(np.float64)
     sums = np.stack([np.bincount(labels.ravel(), image[..., c].ravel()) for c in range(3)], axis=1)  # (K, 3)
     owner = np.arange(len(sizes))
     low, high = _adjacent(labels)
-    # As the pixel grid is connected, its segments are too: while two are left, a pair is adjacent.
+    # The pixel grid is connected, so as long as two segments are left, some pair is adjacent.
     for _ in range(len(sizes) - max_segments):
         distances = ((sums[low] / sizes[low, None] - sums[high] / sizes[high, None]) ** 2).sum(axis=1)
         cheapest = np.argmin(sizes[low] * sizes[high] / (sizes[low] + sizes[high]) * distances)
@@ -52,17 +52,17 @@ def _merged(labels: np.ndarray, image: np.ndarray, max_segments: int) -> np.ndar
 def order_segments(
     labels: np.ndarray, image: np.ndarray, order: Order = "area", rng: np.random.Generator | None = None
 ) -> np.ndarray:
-    """Labels renumbered in the order in which the segments are to be exposed.
+    """The labels, renumbered in the order in which the segments are to be exposed.
 
     Args:
         labels: (H, W) integers, consecutive or not.
         image: (H, W, 3) floats in [0, 1].
         order: "area" (largest first), "luminance" (darkest mean first), "label" (as numbered) or "random". Ties go to
-            the segment whose first pixel, row by row, comes first.
-        rng: What draws the random order.
+            the segment whose first pixel comes first, row by row.
+        rng: Generator of the random order.
 
     Raises:
-        ValueError: If an argument is malformed, or `rng` missing for the random order.
+        ValueError: If an argument is malformed, or `rng` is missing for the random order.
     """
     image = checked_image(image)
     numbered, first, sizes = regions(checked_labels(labels, image))
@@ -86,13 +86,13 @@ def numbered(labels: np.ndarray) -> np.ndarray:
 
 @accelerated("merging.regions")
 def regions(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The labels as int32 0..K-1, in the same order, and (K,) first pixels and areas."""
+    """The labels as int32 0..K-1, in the same order, and the segments' first pixels and areas, (K,) each."""
     _, first, inverse, areas = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
     return inverse.reshape(labels.shape).astype(np.int32), first, areas
 
 
 def _pairs(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The smaller and the larger labels of all distinct pairs of different labels, sorted."""
+    """The smaller and the larger label of each distinct pair of different labels, sorted."""
     low, high = np.minimum(first, second).astype(np.int64), np.maximum(first, second)
     codes = np.unique((low << 32 | high)[low != high])
     return codes >> 32, codes & 0xFFFFFFFF
