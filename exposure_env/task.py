@@ -12,7 +12,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from exposure_env import rewards
-from exposure_env.episode import EpisodeState, advance, is_done, local_image, shaping, start
+from exposure_env.episode import EpisodeState, advance, is_done, local_image, shaping, start, untouched
 from exposure_env.fusion import resolve_fusion
 from exposure_env.image import Array
 from exposure_env.photos import Photo, photo_thumbnail, resolve_photos
@@ -183,8 +183,16 @@ class ExposureTask:
         model = model or self.reward_model
         return sum(rewards.score(model, image, state.photos, state.targets) for image in shown) / len(shown)
 
-    def finish(self, state: EpisodeState, scenes: Sequence[Scene] = ()) -> "Outcome":
-        """The outcome of finished episodes, from one call of the reward model (two for `reward_image="both"`).
+    def judge(self, state: EpisodeState) -> Outcome:
+        """The outcome of N finished episodes, arrays or tensors; the untouched photos are scored beside the results."""
+        image = self.fused(state)
+        score = self.score(state, fused=image)
+        if not self.config.relative:
+            return Outcome(state, image, score, array_namespace(score).zeros_like(score))
+        return Outcome(state, image, score, self.score(untouched(state), fused=state.photos))
+
+    def finish(self, state: EpisodeState, scenes: Sequence[Scene] = ()) -> Outcome:
+        """As `judge` for arrays, from one call of the reward model (two for `reward_image="both"`).
 
         Args:
             state: N finished episodes.
@@ -217,7 +225,7 @@ class ExposureTask:
         self._photo_scores = PhotoScores(scores)
 
     def rewards(self, before: EpisodeState, after: EpisodeState, done: np.ndarray,
-                finished: "Outcome | None") -> np.ndarray:
+                finished: Outcome | None) -> np.ndarray:
         """The (N,) float64 rewards of a step: the outcome if the episode just ended (eq. 3), else 0, plus the shaping.
 
         Args:

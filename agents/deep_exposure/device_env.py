@@ -1,8 +1,8 @@
-"""The episodes of an `ExposureVecEnv` played as tensors on a device, a whole batch at a time.
+"""The episodes of an `ExposureVecEnv`, played as tensors on a device, a whole batch at a time.
 
-The environment on the host draws the photos, with its generators and all its options, and is where a checkpoint finds
-the episodes that come next. What happens in them is computed on the device: states, observations, images and scores,
-by the same functions, which know NumPy and Torch alike. How long each episode is, the host knows from the photos; so
+The environment on the host draws the photos, with its generators and all its options, and holds the next episodes for
+checkpoints. What happens in the episodes is computed on the device: states, observations, images and scores, by the
+same functions, which take NumPy arrays and tensors alike. The host knows from the photos how long each episode is, so
 nothing has to come back from the device until the whole batch is over.
 """
 
@@ -21,11 +21,12 @@ from exposure_env.task import ExposureTask, Outcome
 
 
 class SceneBank:
-    """Thumbnails, labels and targets of a data set on a device; each photo is copied there at its first episode.
+    """A store of a data set's thumbnails, labels and targets on a device; a photo is copied there at its first episode.
 
     Args:
-        num_photos: Photos of the data set. Room for all is made at once: 66 kB each at 64 px, 115 kB with a target.
-        device: Where they are kept.
+        num_photos: Photos in the data set. Memory for all is allocated at once: 66 kB each at 64 px, 115 kB with a
+            target.
+        device: Device of the store.
     """
 
     def __init__(self, num_photos: int, device: torch.device):
@@ -33,10 +34,10 @@ class SceneBank:
         self._columns: dict[str, Tensor] = {}
 
     def take(self, scenes: Sequence[Scene]) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Copies of (N, H, W, 3) images, (N, H, W) int32 labels and (N, H, W, 3) targets, if any, on the device.
+        """Copies on the device of (N, H, W, 3) images, (N, H, W) int32 labels and (N, H, W, 3) targets, if any.
 
         Args:
-            scenes: Of photos of the data set, as they are in each of their episodes; all with a target, or none.
+            scenes: Scenes of the data set's photos, the same in every episode; all with a target, or none.
         """
         names = ("image", "labels") if scenes[0].target is None else ("image", "labels", "target")
         new = {scene.index: scene for scene in scenes if not self.known[scene.index]}
@@ -54,19 +55,19 @@ class SceneBank:
 
 
 class DeviceVecEnv:
-    """Plays the episodes that an `ExposureVecEnv` has begun, as tensors.
+    """A player, with tensors, of the episodes that an `ExposureVecEnv` has begun.
 
-    `begin`, then `step` as often as the longest episode asks for: shorter ones, once over, stay as they are. Then
-    `finish`, and `reset` of the environment itself draws the photos of the next batch. No step copies anything to the
-    host or waits for the device. Photos of the data set are copied to the device once; with a `transform` or
-    `order="random"`, which make others of them in every episode, at every `begin`.
+    A batch takes `begin`, then as many calls of `step` as its longest episode has steps, then `finish`; shorter
+    episodes stay as they are once they are over. The environment's own `reset` then draws the photos of the next batch.
+    No step copies anything to the host or waits for the device. Photos of the data set are copied to the device once.
+    With a `transform` or `order="random"`, which change them in every episode, they are copied at every `begin`.
 
     Args:
-        exposure_env: The environment whose episodes these are.
-        device: Where they are played.
+        exposure_env: The environment whose episodes are played.
+        device: Device on which they are played.
 
     Raises:
-        ValueError: If scores of tensors can't be had from the reward model, or the shaping's.
+        ValueError: If the reward model, or the shaping's, can't score tensors.
     """
 
     def __init__(self, exposure_env: ExposureVecEnv, device: torch.device | str):
@@ -78,14 +79,14 @@ class DeviceVecEnv:
 
     @property
     def state(self) -> episode.EpisodeState:
-        """The episodes as they are now, tensors; no memory is shared with the environment's own."""
+        """The current episodes, as tensors; they share no memory with the environment's own."""
         return self.exposure_env.state
 
     def begin(self, num: int | None = None) -> np.ndarray:
-        """Takes over the environment's first `num` episodes, by default all, as they are: new, or under way.
+        """Takes over the environment's first `num` episodes, by default all, whether new or under way.
 
         Returns:
-            (num,) int64 on the host: steps that are left of each, at least 1.
+            (num,) int64 on the host: the steps left in each episode, at least 1.
 
         Raises:
             ValueError: If the environment has never been reset.
@@ -106,30 +107,24 @@ class DeviceVecEnv:
         return host.num_segments - host.step
 
     def observe(self) -> Tensor:
-        """(N, C, H, W) planes as the actor sees them, of bytes where the environment's observations are bytes."""
+        """(N, C, H, W) planes as the actor sees them, rounded to bytes if the environment's observations are."""
         with torch.no_grad():
             return planes(self.exposure_env.task, self.exposure_env.envs.obs_type, self.state)
 
     def step(self, actions: Tensor) -> None:
-        """Gives the next segment of every unfinished episode its exposure; actions (N, 1), clipped to [-1, 1]."""
+        """Gives the next segment of every unfinished episode its exposure; actions (N, 1) are clipped to [-1, 1]."""
         task = self.exposure_env.task
         with torch.no_grad():
             self.exposure_env.elsewhere = task.advance(self.state, task.exposure(actions[:, 0]))
 
     def finish(self) -> Outcome:
-        """What the episodes, all over, came to, as tensors; the environment's `finished` from now on."""
-        task, state = self.exposure_env.task, self.state
+        """The outcome of the episodes, all over, as tensors; it becomes the environment's `finished`."""
         with torch.no_grad():
-            image = task.fused(state)
-            score = task.score(state, fused=image)
-            input_score = torch.zeros_like(score)
-            if task.config.relative:
-                input_score = task.score(episode.untouched(state), fused=state.photos)
-        self.exposure_env.envs.finished = Outcome(state, image, score, input_score)
+            self.exposure_env.envs.finished = self.exposure_env.task.judge(self.state)
         return self.exposure_env.envs.finished
 
     def returns(self, finished: Outcome) -> Tensor:
-        """(N,) sums of the rewards of finished episodes: the outcomes, plus what the shaping gave on the way."""
+        """(N,) sums of the rewards of finished episodes: the outcomes plus the shaping along the way."""
         task, total = self.exposure_env.task, finished.score - finished.input_score
         if task.potential is None:
             return total
@@ -137,12 +132,12 @@ class DeviceVecEnv:
             rows, states = episode.visited(finished.state)
             before = task.score(states, task.potential)
             last = states.step == states.num_segments - 1
-            after = before.roll(-1)  # the states of an episode lie in a row
+            after = before.roll(-1)  # the states of an episode follow one another
             given = episode.shaping(before, after, last, task.config.gamma)
             return total.index_add(0, rows, given.to(total.dtype))
 
     def leave(self) -> None:
-        """Gives the environment back: its episodes are its own again, as they were when they were taken over."""
+        """Gives the episodes back to the environment, as they were when they were taken over."""
         self.exposure_env.elsewhere = None
 
     def _copy(self, array: np.ndarray | None) -> Tensor | None:
@@ -150,6 +145,6 @@ class DeviceVecEnv:
 
 
 def playable(task: ExposureTask) -> bool:
-    """Whether images that are tensors can be scored: by differentiable models, as others may know NumPy only."""
+    """Whether the task can score tensors: its models must be differentiable, as others may know NumPy only."""
     models = [task.reward_model] if task.potential is None else [task.reward_model, task.potential]
     return all(is_differentiable(model) for model in models)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from exposure_env.image import LINEAR_KNEE, Space, srgb_to_linear
-from exposure_env.kernels import strips as strips
+from exposure_env.kernels import strips
 from exposure_env.kernels.finish import finish_rows, weigh_band
 from exposure_env.retouch.bands import add_bands, collapsed, gaussians
 from exposure_env.retouch.full_size import TILE, expose_clipped, levels_between
