@@ -1,6 +1,6 @@
 """The command `exposure`: train, evaluate, benchmark, retouch, show.
 
-Every command imports what it needs when it runs: help comes at once, and a retouch does not wait for TensorBoard.
+Each command imports what it needs when it runs: help appears at once, and retouching doesn't wait for TensorBoard.
 """
 
 import sys
@@ -109,16 +109,16 @@ class Benchmark:
     """Train and test every method with every seed, and print the table; run it again to resume."""
 
     protocol: tyro.conf.Positional[Literal["misexposed", "fivek"]]  # photos that we misexpose, or an expert's retouches
-    photos: Folder = None  # good photos, by default the samples; for fivek a folder with fivek_pairs/{input,expert_c}
+    photos: Folder = None  # good photos, by default the samples; fivek: folder of fivek_pairs/{input,expert_c} and more
     inputs: Folder = None  # for fivek, instead of --photos: folder of the untouched photos
     targets: Folder = None  # folder of their retouched versions, under the same file names
-    out: Folder = None  # folder of the results, one file per training; runs/benchmark-<protocol> by default
+    out: Folder = None  # folder of the results, one file per training or baseline; runs/benchmark-<protocol> by default
     table: Folder = None  # folder to write <protocol>.csv, .md and .png to; none by default
-    methods: tuple[str, ...] = ()  # names in agents/benchmark/methods.py; by default the main learners and all baselines
+    methods: tuple[str, ...] = ()  # learners and baselines, see agents/benchmark/methods.py; by default the main ones
     seeds: tuple[int, ...] = (0, 1, 2)  # seeds of the learners; a baseline runs once
     timesteps: int | None = None  # exposures to try in each training; by default the protocol's
     jobs: int = 1  # trainings at once, each in a process with one thread
-    quick: bool = False  # take a budget too small to learn anything, only to see it run
+    quick: bool = False  # use a budget too small to learn anything, just to see it run
 
     def run(self) -> int:
         """Runs the missing cells, and prints the table of all finished ones."""
@@ -235,7 +235,7 @@ def _load(model: Path | None) -> "Agent":
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status of the command `exposure`, which is run with the arguments given, or the program's."""
+    """The exit status of the command `exposure`, run with the given arguments or those of the process."""
     commands = (
         Annotated[Train, tyro.conf.subcommand("train")]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]

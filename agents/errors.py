@@ -1,5 +1,5 @@
-"""Errors that callers tell from others."""
+"""Errors that callers can tell from others."""
 
 
 class Diverged(RuntimeError):
-    """The training is beyond repair."""
+    """The error of a training that is beyond repair."""

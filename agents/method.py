@@ -1,4 +1,4 @@
-"""The settings of the method: what DeepExposure does with finished episodes."""
+"""The settings of DeepExposure: how it learns from finished episodes."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args, get_type_hints
@@ -6,40 +6,41 @@ from typing import Literal, get_args, get_type_hints
 
 @dataclass(frozen=True)
 class Method:
-    """How DeepExposure learns from finished episodes. The defaults are the paper's, or nothing where it has none."""
+    """The settings of how DeepExposure learns from finished episodes; the preset `paper` has the paper's own."""
 
-    n_batches: int = 8  # mini-batches whose gradients make one update (section 2.2)
+    n_batches: int = 8  # mini-batches whose gradients add up to one update (section 2.2)
     batch_size: int = 8  # episodes in a mini-batch
     gamma: float = 0.99  # discount factor
 
-    # Where the actor's gradient comes from (see `gradients`): forms I and II, and two to compare with
+    # where the actor's gradient comes from: "critic" is DeepExposure I, "discriminator" is DeepExposure II; for
+    # comparison, "pathwise" differentiates the whole episode, and "q" learns Q(s, a) as DDPG does
     value: Literal["critic", "discriminator", "pathwise", "q"] = "discriminator"
-    # Of II: "potential", A_t = gamma^(K-1-t) [D(S_t+1) - D(S_t)], is the corrected eq. (15); "paper_abs" has the same
-    # direction and the printed magnitude, |gamma - 1| gamma^(K-1-t) D; "paper_literal" the printed sign, for the record
+    # II's advantage: "potential", A_t = gamma^(K-1-t) [D(S_t+1) - D(S_t)], is the corrected eq. (15); "paper_abs" has
+    # the same direction but the printed magnitude, |gamma - 1| gamma^(K-1-t) D; "paper_literal" has the printed sign
     advantage: Literal["potential", "paper_abs", "paper_literal"] = "potential"
-    # Of II, what stands in for the unknown final image: "next", the image after the step (section 2.5), or "final", the
-    # finished image of the same episode, its other exposures held: what eq. (14) asks for, and cheaper
+    # image that II scores in place of the unknown final one: "next" is the image after the step (section 2.5); "final"
+    # is the finished image of the same episode, its other exposures held fixed: cheaper, and what eq. (14) asks for
     value_image: Literal["final", "next"] = "final"
 
     # Of I and q
-    critic_steps: int = 1  # steps of the critic per update, each on its share of the episodes; 1 accumulates too
-    td_lambda: float = 1.0  # of the critic's targets: 1 the return, which has no bias; 0 eq. (6)
+    critic_steps: int = 1  # steps of the critic (forms I and q) per update, each on its share of the episodes
+    td_lambda: float = 1.0  # lambda of the critic's targets: 1 is the return, which has no bias; 0 is eq. (6)
     shaping: bool = False  # whether the score of the image so far is a shaping potential; best policies stay the same
 
-    reset_noise: bool = True  # whether exploration noise starts anew with each photo
-    # Largest slope of the score by an EV that a step contributes [score/stop]; PSNR needs one, as its slope is infinite
-    # at a perfect match
+    reset_noise: bool = True  # whether the exploration noise restarts with each photo
+    # limit on the slope of the score with respect to the EV of a step [score/stop]; PSNR needs one, as its slope is
+    # infinite at a perfect match
     max_slope: float | None = None
 
-    ev_penalty: float = 0.0  # pull towards small exposures [score/stop^2]: shyer, but less often wrong
-    ev_prior: Literal["zero", "mean"] = "zero"  # where it pulls to: the untouched photo, or the agent's own mean EV
-    overshoot_penalty: float = 0.0  # on the mean square of what an exposure drives beyond white [score] (Exposure's)
+    ev_penalty: float = 0.0  # pull towards small exposures [score/stop^2]: a shyer agent that is less often wrong
+    ev_prior: Literal["zero", "mean"] = "zero"  # EV that ev_penalty pulls towards: 0, or the agent's own mean EV
+    overshoot_penalty: float = 0.0  # penalty on the mean square of values pushed beyond white [score], as in Exposure
 
     def check(self) -> None:
-        """Looks at the settings.
+        """Checks the settings.
 
         Raises:
-            ValueError: If one of them makes no sense, naming it.
+            ValueError: If one of them is invalid; the message names it.
         """
         hints = get_type_hints(Method)
         for name in ("value", "advantage", "value_image", "ev_prior"):

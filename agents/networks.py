@@ -23,7 +23,7 @@ def statistics(images: Tensor, contrast: str = "variance") -> Tensor:
 
     Args:
         images: (N, 3, H, W) floats.
-        contrast: "variance", that of the luminance, as in Exposure's code; or "std", its standard deviation.
+        contrast: "variance" of the luminance, as in Exposure's code, or "std", its standard deviation.
 
     Returns:
         (N, 3) floats.
@@ -49,7 +49,7 @@ def _variance(luminance: Tensor) -> Tensor:
 
 
 def with_statistics(planes: Tensor, first_channels: tuple[int, ...] = (0,), contrast: str = "variance") -> Tensor:
-    """(N, C + 3 n, H, W): the planes, and as further planes the statistics of n images, given by first channels."""
+    """(N, C + 3 n, H, W): the planes, then those of the statistics of n images, given by their first channels."""
     planes = planes.contiguous()  # channel by channel in memory, the order in which they are read next
     numbers = torch.cat([statistics(planes[:, c : c + 3], contrast) for c in first_channels], dim=1)
     return torch.cat([planes, numbers[:, :, None, None].expand(-1, -1, *planes.shape[2:])], dim=1)
@@ -68,11 +68,11 @@ class Stack(nn.Module):
         size: Side of the input [px].
         outputs: Numbers per image.
         width: Channels of the first convolution; each further one doubles them.
-        halvings: How often the caller has already halved the planes with `halved`.
+        halvings: How many times the caller has already halved the planes with `halved`.
         hidden: Units of the hidden layer.
 
     Raises:
-        ValueError: If less than 8 px are left of `size` after the halvings.
+        ValueError: If the planes have a side of less than 8 px after the halvings.
     """
 
     def __init__(self, channels: int, size: int, outputs: int, width: int, halvings: int = 0, hidden: int = 128):

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from exposure_env import episode
-from exposure_env.observations import ObsType, decode
+from exposure_env.decoding import decode
+from exposure_env.observations import ObsType
 from exposure_env.task import ExposureTask
 
 

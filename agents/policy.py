@@ -10,7 +10,7 @@ from torch import Tensor
 
 from agents.networks import Actor, Critic
 from agents.planes import observed_planes
-from exposure_env.observations import plane_shape
+from exposure_env.decoding import plane_shape
 
 
 class ExposurePolicy(BasePolicy):

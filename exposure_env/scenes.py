@@ -106,6 +106,29 @@ def _draft(config: TaskConfig, index: int, photo: Photo) -> Scene:
     return Scene(index, Photo(photo.name, image, target, ev_map), image, target, np.empty((0, 0), np.int32), 0)
 
 
+class PhotoScores:
+    """The scores of a data set's untouched photos, by index, kept as long as the reward model says they hold.
+
+    It says so by an attribute `version` that stays the same; for a model without one, nothing is kept.
+
+    Args:
+        scores: Scores known already, taken to be those of the first reward model that asks for them.
+    """
+
+    def __init__(self, scores: dict[int, float] | None = None):
+        self._scores, self._judge = scores or {}, None
+
+    def by(self, model: Any) -> dict[int, float]:
+        """The scores by this reward model, a dict to add to; if it has no `version`, additions are forgotten."""
+        judge = model, getattr(model, "version", None)
+        if judge[1] is None:
+            return {}
+        if self._judge is not None and (self._judge[0] is not model or self._judge[1] != judge[1]):
+            self._scores = {}
+        self._judge = judge
+        return self._scores
+
+
 def reset_info(scene: Scene) -> dict[str, int]:
     """The info that `reset` gives about a photo."""
     return {"photo": scene.index, "num_segments": scene.num_segments}

@@ -16,32 +16,9 @@ from exposure_env.episode import EpisodeState, advance, is_done, local_image, sh
 from exposure_env.fusion import resolve_fusion
 from exposure_env.image import Array
 from exposure_env.photos import Photo, photo_thumbnail, resolve_photos
-from exposure_env.scenes import Scene, Scenes
+from exposure_env.scenes import PhotoScores, Scene, Scenes
 from exposure_env.segmentation import SEGMENTERS
 from exposure_env.settings import TASK_PRESETS, TaskConfig, checked
-
-
-class PhotoScores:
-    """The scores of a data set's untouched photos, by index, kept as long as the reward model says they hold.
-
-    It says so by an attribute `version` that stays the same; for a model without one, nothing is kept.
-
-    Args:
-        scores: Scores known already, taken to be those of the first reward model that asks for them.
-    """
-
-    def __init__(self, scores: dict[int, float] | None = None):
-        self._scores, self._judge = scores or {}, None
-
-    def by(self, model: Any) -> dict[int, float]:
-        """The scores by this reward model, a dict to add to; if it has no `version`, additions are forgotten."""
-        judge = model, getattr(model, "version", None)
-        if judge[1] is None:
-            return {}
-        if self._judge is not None and (self._judge[0] is not model or self._judge[1] != judge[1]):
-            self._scores = {}
-        self._judge = judge
-        return self._scores
 
 
 class Outcome(NamedTuple):

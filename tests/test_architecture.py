@@ -18,7 +18,7 @@ _spec.loader.exec_module(house)
 FLOORS = {
     "exposure_env": [
         "acceleration errors image threads", "pyramid resizing rewards", "files fusion", "episode photos segmentation",
-        "increments render retouch settings", "kernels observations scenes", "task", "env vector",
+        "decoding increments render retouch settings", "kernels observations scenes", "task", "env vector",
     ],
     "agents": [
         "arrays errors exploration json_files method networks planes playing vec_env", "policy rewards",

@@ -1,4 +1,4 @@
-"""What DeepExposure is compared with: policies that never learned, and Stable-Baselines3's own agents."""
+"""The baselines of DeepExposure: policies that learn nothing, and Stable-Baselines3's own agents."""
 
 from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle
 

@@ -1,7 +1,8 @@
-"""Stable-Baselines3's DDPG and TD3 against a reward that learns: model-free rivals of DeepExposure, on equal terms.
+"""Stable-Baselines3's DDPG and TD3 with a reward that learns: model-free rivals of DeepExposure, on equal terms.
 
 They see what it sees, through the same networks and with the same noise, but know neither the transition nor the blend.
-They learn from replay, whose rewards grow old with the discriminator that gave them; so these are scored anew.
+They learn from a replay buffer. Its rewards would be outdated as soon as the discriminator learns, so they are scored
+again whenever they are sampled.
 """
 
 import math
@@ -26,14 +27,14 @@ from agents.networks import IMAGES, Stack, halved, with_statistics
 from agents.planes import observed_planes
 from agents.rewards.discriminator import DiscriminatorReward
 from agents.vec_env import ExposureVecEnv
-from exposure_env.observations import plane_shape
+from exposure_env.decoding import plane_shape
 from exposure_env.task import ExposureTask
 
 HIDDEN = 128  # units of the hidden layers, as in `networks.Stack`
 
 
 class _OwnRates:
-    """An actor that may learn more slowly than its critics, as in DDPG's and TD3's own papers; SB3 has one rate."""
+    """A mixin with a separate learning rate for the critics, as in the papers on DDPG and TD3; SB3 has only one."""
 
     critic_schedule: Schedule | None = None
 
@@ -45,18 +46,18 @@ class _OwnRates:
 
 
 class OwnRatesDDPG(_OwnRates, DDPG):
-    """SB3's DDPG with a learning rate of its own for the critic."""
+    """SB3's DDPG with a separate learning rate for the critic."""
 
 
 class OwnRatesTD3(_OwnRates, TD3):
-    """SB3's TD3 with a learning rate of its own for the critics."""
+    """SB3's TD3 with a separate learning rate for the critics."""
 
 
 ALGORITHMS: dict[str, type[TD3]] = {"ddpg": OwnRatesDDPG, "td3": OwnRatesTD3}
 
 
 class PlaneFeatures(BaseFeaturesExtractor):
-    """All of `networks.Actor` but its head: planes with their statistics, the convolutions, the hidden layer.
+    """All of `networks.Actor` except its head: planes with their statistics, the convolutions, the hidden layer.
 
     Args:
         observation_space: Box of 9 or 12 planes, uint8 or float32, channels first or last.
@@ -69,27 +70,27 @@ class PlaneFeatures(BaseFeaturesExtractor):
         channels, size = plane_shape(observation_space)
         self.halvings = halvings
         self.stack = Stack(channels + 9, size, 1, width, halvings, HIDDEN)
-        self.stack.head = nn.Identity()  # SB3's actor and critics have heads of their own
+        self.stack.head = nn.Identity()  # SB3's actor and critics have their own heads
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Observations, uint8 or in [0, 1] -> (N, 128)."""
+        """Observations, uint8 or in [0, 1] -> (N, 128) features."""
         planes = observed_planes(observations)
         return self.stack(with_statistics(halved(planes, self.halvings), IMAGES, "std"))
 
 
 class OffPolicyPolicy(TD3Policy):
-    """SB3's policy for DDPG and TD3, whose actor is `networks.Actor`.
+    """SB3's policy for DDPG and TD3, with an actor built like `networks.Actor`.
 
-    A critic has the same features of its own. The action joins them after the hidden layer, and one more hidden layer
-    follows: were it the head, Q would be linear in the action, with the same slope whatever the photo.
+    Each critic has a features extractor of the same kind. The action joins the features after the hidden layer, and one
+    more hidden layer follows: without it, Q would be linear in the action, with the same slope for every photo.
 
     Args:
         observation_space: Box of 9 or 12 planes, uint8 or float32, channels first or last.
         action_space: Box(-1, 1, (1,)).
-        lr_schedule: Learning rate of all networks as a function of the progress remaining.
+        lr_schedule: Learning rate of all networks as a function of the remaining progress.
         width: See `networks.Stack`.
         halvings: See `networks.Stack`.
-        betas: Adam's.
+        betas: Betas of Adam.
         n_critics: Number of critics.
     """
 
@@ -104,7 +105,7 @@ class OffPolicyPolicy(TD3Policy):
         self.settings = {"width": width, "halvings": halvings, "betas": betas, "n_critics": n_critics}
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> Actor:
-        """An actor that leaves photos untouched before any training.
+        """The actor, which leaves photos untouched before any training.
 
         Args:
             features_extractor: As in SB3.
@@ -120,10 +121,10 @@ class OffPolicyPolicy(TD3Policy):
 
 
 def rollout_steps(task: ExposureTask, num_envs: int, episodes: int = 64) -> int:
-    """Steps in which `num_envs` environments play about so many episodes, from the segments of up to 64 photos.
+    """The number of steps in which `num_envs` environments play about `episodes` episodes.
 
     Args:
-        task: Its photos are segmented, and kept where the task keeps them.
+        task: The task; up to 64 of its photos are segmented now to estimate the length of an episode.
         num_envs: Number of environments.
         episodes: Number of episodes.
     """
@@ -158,36 +159,36 @@ def build_off_policy(
 ) -> OffPolicyAlgorithm:
     """SB3's DDPG or TD3, ready to `learn`, alone or with an `AdversarialCallback` as its callback.
 
-    A model read back by SB3's `load` needs its `replay_buffer.reward_model` set before it learns on.
+    After SB3's `load`, the model's `replay_buffer.reward_model` must be set before it learns further.
 
     Args:
         algorithm: "ddpg" or "td3".
         env: The environment.
-        learning_rate: Of the actor, a number or a schedule of the progress remaining.
-        critic_learning_rate: Of the critics, likewise; the actor's by default.
-        buffer_size: Transitions kept, of all environments together: 98 kB each of twelve uint8 planes of 64 px.
+        learning_rate: Learning rate of the actor, a number or a schedule of the remaining progress.
+        critic_learning_rate: Learning rate of the critics, likewise; by default the actor's.
+        buffer_size: Transitions kept, of all environments together: 98 kB each for twelve uint8 planes of 64 px.
         batch_size: Transitions in a gradient step.
-        learning_starts: Transitions played at random before anything is learned; 0, as DeepExposure explores from
-            untouched photos by noise alone.
+        learning_starts: Transitions played at random before anything is learned; by default 0, because DeepExposure
+            too starts from untouched photos and explores by noise alone.
         train_freq: Steps of the environments in a rollout, after which discriminator and agent learn; by default those
-            of about 64 episodes, DeepExposure's rollout.
-        gradient_steps: After each rollout; -1 for as many as transitions.
-        noise: Added to the action while playing, anew with each episode: "ou", Ornstein-Uhlenbeck with theta 0.015 and
-            dt 1 as in the paper; "gaussian"; SB3's own; or None.
-        sigma: Of "ou", by default 0.03, or of "gaussian", by default 0.1.
-        relabel: Whether rewards in the replay are scored anew; by default where the reward model is a discriminator.
-        ev_penalty: As `DeepExposure`'s, taken off the rewards of the replay [score/stops^2]; needs them scored anew.
-        shaping: See `RelabelReplayBuffer`; needs rewards scored anew.
+            of about 64 episodes, as in a rollout of DeepExposure.
+        gradient_steps: Gradient steps after each rollout; -1 for as many as transitions.
+        noise: Noise added to the actions while playing, restarted with each episode: "ou", Ornstein-Uhlenbeck with
+            theta 0.015 and dt 1 as in the paper; "gaussian"; an `ActionNoise` of SB3; or None.
+        sigma: Sigma of the noise, by default 0.03 for "ou" and 0.1 for "gaussian".
+        relabel: Whether rewards are scored again when sampled; by default if the reward model is a discriminator.
+        ev_penalty: As for `DeepExposure`, subtracted from sampled rewards [score/stops^2]; needs `relabel`.
+        shaping: See `RelabelReplayBuffer`; needs `relabel`.
         width: See `networks.Stack`.
         halvings: See `networks.Stack`.
-        betas: Adam's.
-        seed: Of networks, noise, replay and environment.
+        betas: Betas of Adam.
+        seed: Seed of networks, noise, replay and environment.
         device: "auto", "cpu", "cuda".
         **settings: Further arguments of SB3's class, such as `gamma`, `tau`, `policy_delay`.
 
     Raises:
-        ValueError: If the algorithm is unknown, the environment of another kind, a number too small, or rewards can't
-            be scored anew because they are not those of the finished image alone.
+        ValueError: If the algorithm is unknown, the environment is of another kind, a number is too small, or rewards
+            can't be scored again because they depend on more than the finished image.
     """
     if algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm must be one of {sorted(ALGORITHMS)}, not {algorithm!r}")
@@ -230,7 +231,7 @@ def build_off_policy(
 
 
 def replay_bytes(model: OffPolicyAlgorithm) -> int:
-    """Size of the replay once it is full [bytes].
+    """The size of the replay buffer [bytes].
 
     Args:
         model: An off-policy algorithm of SB3.

@@ -1,4 +1,4 @@
-"""Replay whose rewards keep up with a reward model that learns, for Stable-Baselines3's off-policy algorithms."""
+"""A replay buffer that keeps up with a reward model that learns, for Stable-Baselines3's off-policy algorithms."""
 
 from typing import Any
 
@@ -10,31 +10,31 @@ from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor
 
+from exposure_env.decoding import decode, plane_shape
 from exposure_env.episode import LAYOUT, shaping
-from exposure_env.observations import decode, plane_shape
 from exposure_env.rewards import RewardModel, is_differentiable, score
 
 
 class RelabelReplayBuffer(ReplayBuffer):
-    """Replay whose rewards are those of today's reward model, not of the one that was current when they were earned.
+    """A replay buffer whose rewards come from the current reward model, not from the one at the time of play.
 
-    Nothing but the observations is needed: the last one of an episode holds the photo and the finished image. All
-    other rewards are 0 and stay what they are. Images of uint8 observations are as coarse as these: 1/255.
+    It needs only the observations, as the last one of an episode holds the photo and the finished image. All other
+    rewards are 0 and stay 0. With uint8 observations, images are scored at their precision of 1/255.
 
     Args:
         buffer_size: Transitions kept, of all environments together.
         observation_space: Box of 9 or 12 planes, uint8 or float32, channels first or last.
         action_space: Box(-1, 1, (1,)).
-        device: Where samples go, and where the reward model must live if it takes Torch images.
+        device: Device of the samples, and of the reward model if it takes Torch images.
         n_envs: Number of environments.
-        optimize_memory_usage: Must be False: SB3 then overwrites the last observations.
+        optimize_memory_usage: Must be False: otherwise SB3 overwrites the last observations.
         handle_timeout_termination: See SB3; episodes of this project are never truncated.
         relative: Whether the reward is the gain over the untouched photo (see `TaskConfig`) or the score itself.
-        action_penalty: Weight of the squared action, taken off every reward.
-        shaping: Whether the score of the local image so far is a shaping potential, as DeepExposure's in form I; the
+        action_penalty: Weight of the squared action, which is subtracted from every reward.
+        shaping: Whether the score of the local image so far is a shaping potential, as in DeepExposure's form I; the
             best policies stay the same (Ng, Harada, Russell 1999).
         gamma: Discount factor of the shaping.
-        reward_model: Scores finished images; to be set before the first sample. It is not pickled with the buffer.
+        reward_model: Model that scores finished images; must be set before the first sample. It is not pickled.
 
     Raises:
         ValueError: If the observations are of another kind, or `optimize_memory_usage` is set.
@@ -71,9 +71,9 @@ class RelabelReplayBuffer(ReplayBuffer):
         return samples._replace(rewards=rewards - self.action_penalty * samples.actions.square())
 
     def gains(self, observations: Tensor) -> Tensor:
-        """What the images so far are worth to the current reward model; no gradient.
+        """The current reward model's scores of the images so far, as gains if `relative`; without gradients.
 
-        Of an episode's last observation, that is the reward of the step that led there.
+        For the last observation of an episode, that is the reward of the step that led there.
 
         Args:
             observations: (N, ...) as stored.
@@ -90,7 +90,7 @@ class RelabelReplayBuffer(ReplayBuffer):
         photos, images = planes[..., LAYOUT["photo"]], planes[..., LAYOUT["local"]]
         if self.relative:  # the photos themselves are scored in the same call
             photos, images = torch.cat([photos, photos]), torch.cat([images, photos])
-        if not is_differentiable(self.reward_model):  # then it may know NumPy only
+        if not is_differentiable(self.reward_model):  # it may know NumPy only
             photos, images = photos.cpu().numpy(), images.cpu().numpy()
         with torch.no_grad():
             scores = torch.as_tensor(score(self.reward_model, images, photos, None))

@@ -1,7 +1,7 @@
-"""What an agent has to beat, and what it can't: policies that never learned anything, and one that peeks.
+"""Policies that learn nothing: baselines that an agent should beat, and an oracle that it can't.
 
-All speak Stable-Baselines3's `predict`, on observations of any type. `Oracle` alone knows the targets: the room between
-it and `Identity` is all there is to gain.
+All have Stable-Baselines3's `predict`, for observations of any type. Only `Oracle` sees the targets: the gap between it
+and `Identity` is all there is to gain.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,8 +13,8 @@ import torch
 from agents.playing import Photos, paired_scenes
 from agents.vec_env import ExposureVecEnv
 from exposure_env import episode
+from exposure_env.decoding import decode
 from exposure_env.image import Space, luminance, srgb_to_linear
-from exposure_env.observations import decode
 from exposure_env.photos import Photo
 from exposure_env.rewards import psnr
 from exposure_env.task import ExposureTask
@@ -32,30 +32,30 @@ def photos_in(observation: Observation) -> np.ndarray:
         ([N,] H, W, 3) float32 in [0, 1].
 
     Raises:
-        ValueError: If it isn't an observation of one of this project's environments.
+        ValueError: If the observation doesn't come from one of this project's environments.
     """
     return decode(observation)[..., episode.LAYOUT["photo"]]
 
 
 class PhotoPolicy:
-    """One exposure per photo, the same for all its segments, from nothing but the photo."""
+    """A policy with one exposure per photo, the same for all its segments, that depends on the photo alone."""
 
     max_ev = 3.0  # exposure of action 1 [stops]; must be the task's
 
     def evs(self, photos: np.ndarray) -> np.ndarray:
-        """Exposures (N,) in stops of photos (N, H, W, 3) float32 in [0, 1]."""
+        """Exposures (N,) [stops] for photos (N, H, W, 3), float32 in [0, 1]."""
         raise NotImplementedError
 
     def predict(self, observation: Observation, state: Any = None, episode_start: np.ndarray | None = None,
                 deterministic: bool = True) -> tuple[np.ndarray, Any]:
-        """Actions (N, 1) float32 in [-1, 1], or (1,) for one observation; and the state as it came."""
+        """Actions (N, 1) float32 in [-1, 1], or (1,) for one observation; and the unchanged state."""
         photos = photos_in(observation)
         evs = self.evs(photos.reshape(-1, *photos.shape[-3:]))
         return (evs / self.max_ev).astype(np.float32).reshape(*photos.shape[:-3], 1), state
 
 
 class Identity(PhotoPolicy):
-    """Leaves every photo as it is."""
+    """The policy that leaves every photo as it is."""
 
     def evs(self, photos: np.ndarray) -> np.ndarray:
         """Exposures (N,), all 0."""
@@ -80,7 +80,7 @@ class ConstantEV(PhotoPolicy):
 
     @classmethod
     def fit(cls, task: ExposureTask, photos: Photos = None, batch_size: int = 64) -> "ConstantEV":
-        """The one with the best mean PSNR on training photos (see `paired_scenes`), as the task renders them.
+        """The constant exposure with the best mean PSNR on training photos (see `paired_scenes`), rendered by the task.
 
         Raises:
             ValueError: If a photo has no target.
@@ -94,18 +94,18 @@ class ConstantEV(PhotoPolicy):
         return cls(_maximise(mean_psnr, 1, task.config.max_ev)[0], task.config.max_ev)
 
     def evs(self, photos: np.ndarray) -> np.ndarray:
-        """Exposures (N,) in stops, all the same."""
+        """Exposures (N,) [stops], all the same."""
         return np.full(len(photos), self.ev)
 
 
 class AutoExposure(PhotoPolicy):
-    """Brings every photo to the same mean luminance, as a camera would.
+    """A policy that brings every photo to the same mean luminance, as a camera would.
 
     Args:
-        target: Mean luminance of linear light to reach, in (0, 1); what is clipped counts as clipped. A photo that
-            can't reach it within `max_ev` gets as close as it can.
+        target: Mean luminance of linear light to reach, in (0, 1), measured after clipping. A photo that can't reach it
+            within `max_ev` gets as close as it can.
         max_ev: Exposure of action 1 [stops], the task's.
-        space: See `image.expose`; the task's.
+        space: The task's; see `image.expose`.
 
     Raises:
         ValueError: If `target` is out of range.
@@ -118,11 +118,11 @@ class AutoExposure(PhotoPolicy):
 
     @classmethod
     def fit(cls, experts: Sequence[Photo], max_ev: float = 3.0, space: Space = "linear") -> "AutoExposure":
-        """The one whose target is the average over experts' photos of their mean linear luminance."""
+        """The policy whose target is the average of the experts' photos' mean linear luminance."""
         return cls(np.mean([luminance(srgb_to_linear(photo.image)).mean() for photo in experts]), max_ev, space)
 
     def evs(self, photos: np.ndarray) -> np.ndarray:
-        """Exposures (N,) in stops, by bisection: the clipped luminance rises with the exposure, or stays."""
+        """Exposures (N,) [stops], by bisection: the clipped luminance never falls as the exposure rises."""
         low, high = np.full(len(photos), -self.max_ev), np.full(len(photos), self.max_ev)
         light = srgb_to_linear(photos) if self.space == "linear" else photos
         for _ in range(24):
@@ -135,16 +135,16 @@ class AutoExposure(PhotoPolicy):
 
 
 class FixedBracket:
-    """The same five exposures of every whole photo, blended with it by exposure fusion: the paper's FI.
+    """The same five exposures of every whole photo, blended with the photo by exposure fusion: the paper's FI.
 
-    `evaluation.evaluate` takes `plan` and `fusion` instead of `predict` and the task's own rendering, so that there are
-    five exposures however many segments a photo has. In an environment, where segments and rendering are given,
-    `predict` gives one exposure of the bracket after another, and starts over when it runs out. It counts them in the
-    `state` that it returns, as SB3's recurrent policies do; without that every call is a photo's first.
+    `evaluation.evaluate` uses `plan` and `fusion` instead of `predict` and the task's own rendering, so each photo gets
+    five exposures, however many segments it has. In an environment, where segments and rendering are fixed, `predict`
+    gives one exposure of the bracket after another, and starts over when it runs out. It counts them in the `state`
+    that it returns, as SB3's recurrent policies do; a call without `state` is taken for a photo's first.
 
     Args:
-        max_ev: Exposure of action 1 [stops], the task's; `predict` goes no further, `plan` does.
-        evs: The bracket [stops], in the order in which `predict` goes through it.
+        max_ev: Exposure of action 1 [stops], the task's; it limits `predict`, but not `plan`.
+        evs: The bracket [stops], in the order that `predict` follows.
     """
 
     fusion = "mertens"
@@ -153,14 +153,14 @@ class FixedBracket:
         self.bracket, self.max_ev = np.array(evs, np.float32), max_ev
 
     def plan(self, state: episode.EpisodeState) -> episode.EpisodeState:
-        """The finished bracket of N photos, whatever their segments: as if all pixels belonged to the first."""
+        """The finished brackets of N photos; their segments are ignored, as if each photo were a single one."""
         whole = episode.start(state.photos, np.zeros_like(state.labels), len(self.bracket), state.targets)
         count = np.full_like(state.step, len(self.bracket))
         return whole._replace(evs=whole.evs + self.bracket, step=count, num_segments=count)
 
     def predict(self, observation: Observation, state: np.ndarray | None = None,
                 episode_start: np.ndarray | None = None, deterministic: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        """Actions (N, 1), or (1,) for one observation; and how many exposures each photo has had, (N,)."""
+        """Actions (N, 1), or (1,) for one observation; and the number of exposures that each photo has had, (N,)."""
         batch = photos_in(observation).shape[:-3]
         count = np.zeros(batch, int) if state is None else state
         count = count if episode_start is None else np.where(np.reshape(episode_start, batch), 0, count)
@@ -169,18 +169,18 @@ class FixedBracket:
 
 
 class Oracle:
-    """The best plan that can be found when the target is known, photo by photo: the upper bound of the task.
+    """The policy that knows the targets and gives each photo the best plan it can find: the upper bound of the task.
 
-    Starts from the best single exposure of each photo and follows the gradient of PSNR through the task's own
-    rendering; the best plan on the way is kept, so it is never worse than a constant. In an environment, named with
-    `set_env`, `predict` looks past the observation at the episodes themselves.
+    It starts from the best single exposure of each photo and follows the gradient of PSNR through the task's own
+    rendering. It keeps the best plan on the way, so it is never worse than a constant exposure. In an environment,
+    given by `set_env`, `predict` looks past the observations at the episodes themselves.
 
     Args:
         task: Rendering and `max_ev`; the photos must have targets.
         steps: Steps of Adam.
-        learning_rate: Adam's at first [stops]; falls to 0 along a half cosine.
+        learning_rate: Adam's initial learning rate [stops]; it falls to 0 along a half cosine.
         batch_size: Photos optimised at once.
-        device: Where to compute.
+        device: Device of the computation.
     """
 
     def __init__(self, task: ExposureTask, steps: int = 100, learning_rate: float = 0.2, batch_size: int = 16,
@@ -191,7 +191,7 @@ class Oracle:
         self._evs: np.ndarray | None = None  # (N, K) plans of the episodes that the environment is playing
 
     def plan(self, state: episode.EpisodeState) -> episode.EpisodeState:
-        """The finished episodes of N photos under their best plans; exposures already given are not kept.
+        """The finished episodes of N photos under their best plans; exposures already given are replaced.
 
         Raises:
             ValueError: If there are no targets.
@@ -213,7 +213,7 @@ class Oracle:
         optimizer = torch.optim.Adam([evs], self.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps + 1)
         with torch.enable_grad():
-            for _ in range(self.steps + 1):  # the first looks at the constant, the last at the end of the ascent
+            for _ in range(self.steps + 1):  # the first scores the constant, the last the end of the ascent
                 scores = psnr(self.task.fused(state._replace(evs=evs)), targets=state.targets)
                 better = scores.detach() > best_scores
                 best = torch.where(better[:, None], evs.detach(), best)
@@ -226,13 +226,13 @@ class Oracle:
         return best.cpu().numpy()
 
     def set_env(self, env: ExposureVecEnv) -> None:
-        """Names the environment (in SB3's wrappers or not) that `predict` plays; its task takes the place of ours."""
+        """Sets the environment that `predict` plays, in SB3's wrappers or not; its task replaces the oracle's."""
         self._env, self._evs = env.unwrapped, None
         self.task = self._env.task
 
     def predict(self, observation: Observation, state: Any = None, episode_start: np.ndarray | None = None,
                 deterministic: bool = True) -> tuple[np.ndarray, Any]:
-        """Actions (N, 1) for the environment's N episodes as they stand, planned when they begin."""
+        """Actions (N, 1) for the environment's N current episodes, planned when they begin; and the unchanged state."""
         if self._env is None:
             raise ValueError("the oracle reads the targets from the environment: call set_env() first")
         episodes = self._env.envs.state
@@ -245,7 +245,7 @@ class Oracle:
 
 
 def _by_length(state: episode.EpisodeState, batch_size: int) -> Iterator[tuple[np.ndarray, episode.EpisodeState]]:
-    """Batches of episodes and their positions, of like length: a batch is as costly as its longest episode."""
+    """Positions and states of batches of episodes of similar length: a batch costs as much as its longest episode."""
     order = np.argsort(state.num_segments, kind="stable")
     for i in range(0, len(order), batch_size):
         batch = episode.select(state, order[i : i + batch_size])
@@ -253,19 +253,19 @@ def _by_length(state: episode.EpisodeState, batch_size: int) -> Iterator[tuple[n
 
 
 def _finished(state: episode.EpisodeState, evs: np.ndarray) -> episode.EpisodeState:
-    """The N episodes, over, with exposures (N, K) in stops; those of segments that aren't there become 0."""
+    """The N episodes, finished with exposures (N, K) [stops]; slots without a segment become 0."""
     there = np.arange(evs.shape[1]) < state.num_segments[:, None]
     return state._replace(evs=np.where(there, evs, 0).astype(np.float32), step=state.num_segments.copy())
 
 
 def _constant_psnr(task: ExposureTask, state: episode.EpisodeState, evs: np.ndarray) -> np.ndarray:
-    """PSNR (N,) of N photos against their targets, each under one exposure (N,) [stops] for all its segments."""
+    """The PSNR (N,) of N photos against their targets, each with one exposure (N,) [stops] for all its segments."""
     plan = _finished(state, np.repeat(evs[:, None], state.evs.shape[1], axis=1))
     return psnr(task.fused(plan), targets=state.targets)
 
 
 def _maximise(score: Callable[[np.ndarray], np.ndarray], num: int, max_ev: float) -> np.ndarray:
-    """N EVs within ±max_ev, each of which maximises its own score: the best of a grid, then ever smaller steps."""
+    """N EVs within ±max_ev, each maximising its own score: the best of a grid, refined in ever smaller steps."""
     grid = np.linspace(-max_ev, max_ev, 13)
     scores = np.stack([score(np.full(num, ev)) for ev in grid])
     best, at_best, step = grid[scores.argmax(0)], scores.max(0), grid[1] - grid[0]

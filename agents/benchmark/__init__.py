@@ -1,1 +1,1 @@
-"""The learning benchmark: protocols, methods, and the cells that each method with each seed fills."""
+"""The learning benchmark: protocols, methods, and a cell of results for each method with each seed."""

@@ -1,7 +1,7 @@
-"""The learning benchmark: methods by seeds, each cell one JSON file that is written once it is finished.
+"""The cells of the learning benchmark, methods by seeds: each is one JSON file, written once it is finished.
 
-A cell is one method with one seed, and in the protocol `fivek` one fold. A training runs in a process of its own, so
-that its memory and its processor time are its own. What is finished is skipped, so an interrupted benchmark goes on.
+A cell is one method with one seed and, in the protocol `fivek`, one fold. A training runs in a process of its own, so
+that its memory and processor time can be measured. Finished cells are skipped, so an interrupted benchmark can resume.
 """
 
 import json
@@ -24,16 +24,16 @@ from exposure_env.files import SUFFIXES
 from exposure_env.photos import FolderPhotos, PairedPhotos, Photo
 
 QUICK = dict(total_timesteps=120, num_envs=4, n_batches=1, batch_size=4, width=4, warm_up=2, n_critic=1,
-             discriminator_batch_size=4, max_segments=3)  # proves nothing, but that it runs
-NO_MATTER = {"checkpoint_every"}  # settings that results don't depend on
-TASK = ("task_preset", "max_segments")  # all that a baseline depends on
+             discriminator_batch_size=4, max_segments=3)  # proves only that it runs
+NO_MATTER = {"checkpoint_every"}  # settings that don't affect results
+TASK = ("task_preset", "max_segments")  # the only settings that affect a baseline
 FIVEK = {"inputs": "fivek_pairs/input", "targets": "fivek_pairs/expert_c",
          "raw": "fivek_unpaired/raw", "experts": "fivek_unpaired/expert_c", "others": "photos"}
 OPTIONAL = ("raw", "experts", "others")
 
 
 class Cell(NamedTuple):
-    """One training, or one baseline."""
+    """One training or one baseline."""
 
     method: str
     seed: int
@@ -41,45 +41,45 @@ class Cell(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What its files are called."""
+        """The name of its files, without the suffix."""
         fold = "" if self.fold is None else f"-fold{self.fold}"
         return f"{self.method.replace(',', '').replace(' ', '_')}-seed{self.seed}{fold}"
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What all cells have in common."""
+    """The settings that all cells of a benchmark share."""
 
     protocol: Literal["misexposed", "fivek"]
-    folders: dict[str, str]  # "photos" for misexposed, none for the sample photos; the keys of FIVEK for fivek
+    folders: dict[str, str]  # misexposed: "photos", or none for the sample photos; fivek: keys of FIVEK
     config: TrainConfig
     out: str  # folder of the cells
 
     def cells(self, methods: Sequence[str] = (), seeds: Sequence[int] = (0,)) -> list[Cell]:
-        """All cells of the methods, by default `trials.MAIN` and all baselines; baselines have one seed.
+        """The cells of the methods, by default `methods.MAIN` and all baselines; a baseline has only one seed.
 
         Raises:
-            ValueError: If there is no such method.
+            ValueError: If a method is unknown.
         """
         baselines = [name for name, only in BASELINES.items() if self.protocol in only]
         known, methods = [*METHODS, *baselines], methods or [*MAIN, *baselines]
         if unknown := [method for method in methods if method not in known]:
             raise ValueError(f"methods must be among {known}, not {unknown[0]!r}")
-        pairs = [(name, 0) for name in methods if name in BASELINES]  # first: they take seconds
+        pairs = [(name, 0) for name in methods if name in BASELINES]  # first, as they take only seconds
         pairs += [(name, seed) for seed, name in product(seeds, methods) if name in METHODS]
         chosen = range(NUM_FOLDS) if self.protocol == "fivek" else (None,)
         return [Cell(name, seed, fold) for name, seed in dict.fromkeys(pairs) for fold in chosen]
 
     def path(self, cell: Cell) -> Path:
-        """A cell's file."""
+        """The file of a cell."""
         return Path(self.out) / f"{cell.name}.json"
 
     def cell_config(self, cell: Cell) -> TrainConfig:
-        """A cell's own configuration."""
+        """The configuration of a cell."""
         return replace(self.config, seed=cell.seed, **METHODS.get(cell.method, {}))
 
     def settings(self, cell: Cell) -> dict[str, Any]:
-        """All that a cell's results depend on, but for versions of software."""
+        """Everything that a cell's results depend on, except the versions of software."""
         config = asdict(self.cell_config(cell))
         names = set(config) - NO_MATTER if cell.method in METHODS else TASK
         config = {name: value for name, value in config.items() if name in names}
@@ -88,7 +88,7 @@ class Benchmark:
         return json.loads(json.dumps(settings))
 
     def finished(self, cell: Cell) -> bool:
-        """Whether the cell's file is there.
+        """Whether the cell's file exists.
 
         Raises:
             ValueError: If it was made with other settings.
@@ -98,7 +98,7 @@ class Benchmark:
             return False
         old, new = (_flat(settings) for settings in (read_cell(path)["settings"], self.settings(cell)))
         defaults = json.loads(json.dumps(asdict(TrainConfig())))
-        old = {name: defaults[name] for name in new if name in defaults} | old  # an option that came later was off
+        old = {name: defaults[name] for name in new if name in defaults} | old  # an option added later had its default
         differences = [f"{name} was {old.get(name)!r}, now {new.get(name)!r}" for name in {**old, **new}
                        if old.get(name) != new.get(name)]
         if differences:
@@ -107,7 +107,7 @@ class Benchmark:
         return True
 
     def data(self, fold: int | None) -> tuple[Split, list[Photo]]:
-        """The photos of a cell, and the training pairs that constants are fitted on."""
+        """The photos of a cell, and the training pairs on which constants are fitted."""
         return _data(self.protocol, tuple(self.folders.items()), fold)
 
     def trial(self, cell: Cell) -> Trial:
@@ -115,7 +115,7 @@ class Benchmark:
         return Trial(cell.method, self.cell_config(cell), *self.data(cell.fold), full_size=self.protocol == "fivek")
 
     def run_cell(self, cell: Cell) -> None:
-        """Runs a cell here and now; writes its file, and beside it the agent."""
+        """Runs a cell in this process, and writes its file and, next to it, the agent."""
         trial, path = self.trial(cell), self.path(cell)
         path.parent.mkdir(parents=True, exist_ok=True)
         if cell.method in METHODS:
@@ -125,11 +125,11 @@ class Benchmark:
         write_json(path, {"settings": self.settings(cell), **results})
 
     def run(self, cells: Sequence[Cell], jobs: int = 1) -> Iterator[tuple[Cell, str | None]]:
-        """Runs the cells that are not finished; yields each when it is, with what went wrong or None.
+        """Runs the unfinished cells; yields each when it is over, with an error message or None.
 
         Args:
-            cells: Which cells.
-            jobs: How many at once, each in a process with one thread.
+            cells: The cells; finished ones are skipped.
+            jobs: Number of processes at once, each with one thread.
 
         Raises:
             ValueError: If a finished cell was made with other settings, or `jobs` is below 1.
@@ -137,7 +137,7 @@ class Benchmark:
         left = [cell for cell in cells if not self.finished(cell)]
         batches = [[cell] for cell in left if cell.method in METHODS]
         if baselines := [cell for cell in left if cell.method not in METHODS]:
-            # Seconds each: one process for all, which reads the photos of a fold once.
+            # They take seconds each: one process runs them all, and reads the photos of a fold once.
             batches.insert(0, sorted(baselines, key=lambda cell: cell.fold or 0))
         orders = [[{**asdict(self), "cell": cell} for cell in batch] for batch in batches]
         for number, error in run_batches("cell", orders, jobs):
@@ -145,10 +145,10 @@ class Benchmark:
 
 
 def run_order(order: dict[str, Any]) -> None:
-    """Runs one cell here and now, see `workers`.
+    """Runs one cell in this process; see `workers`.
 
     Args:
-        order: Fields of `Benchmark` as JSON holds them, and "cell".
+        order: The fields of `Benchmark`, and "cell", as read from JSON.
     """
     cell = Cell(*order["cell"])
     fields = {name: value for name, value in order.items() if name != "cell"}
@@ -157,20 +157,20 @@ def run_order(order: dict[str, Any]) -> None:
 
 def make_benchmark(protocol: str, photos: Path | None = None, inputs: Path | None = None, targets: Path | None = None,
                    timesteps: int | None = None, out: Path | None = None, quick: bool = False) -> Benchmark:
-    """The benchmark that a user asks for.
+    """The benchmark that a user's options describe.
 
     Args:
         protocol: "misexposed" or "fivek".
-        photos: Of misexposed, a folder of good photographs, by default the sample photos; of fivek, a folder with the
-            folders of `FIVEK`, of which all but the pairs may be missing.
-        inputs: Of fivek, instead of `photos`: the pairs' untouched photos.
-        targets: And their retouched versions.
-        timesteps: Exposures to try in each training; by default the preset's.
+        photos: For misexposed, a folder of good photographs, by default the sample photos; for fivek, a folder with the
+            folders of `FIVEK`, of which only the pairs are required.
+        inputs: For fivek, instead of `photos`: the folder of the pairs' untouched photos.
+        targets: The folder of their retouched versions.
+        timesteps: Exposures to try in each training; by default the protocol's.
         out: Folder of the cells; by default `runs/benchmark-<protocol>`.
-        quick: Whether to take a budget so small that nothing is learned.
+        quick: Whether to take a budget too small to learn anything.
 
     Raises:
-        ValueError: If the folders are not those of the protocol, or one isn't there.
+        ValueError: If the folders don't suit the protocol, or one is missing.
     """
     if (inputs is None) != (targets is None) or (protocol == "misexposed" and inputs is not None):
         raise ValueError("give both --inputs and --targets, for the protocol fivek, or neither")
@@ -206,10 +206,10 @@ def _data(protocol: str, folders: tuple[tuple[str, str], ...], fold: int | None)
 
 
 def read_cell(path: str | os.PathLike) -> dict[str, Any]:
-    """A finished cell's content.
+    """The content of a finished cell.
 
     Raises:
-        ValueError: If the file is no cell.
+        ValueError: If the file is not a cell.
     """
     try:
         content = json.loads(Path(path).read_text("utf-8"))
@@ -219,16 +219,16 @@ def read_cell(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def read_cells(folder: str | os.PathLike) -> list[dict[str, Any]]:
-    """All finished cells of a folder.
+    """All finished cells in a folder.
 
     Raises:
-        ValueError: If one of its JSON files is no cell.
+        ValueError: If one of its JSON files is not a cell.
     """
     return [read_cell(path) for path in sorted(Path(folder).glob("*.json"))]
 
 
 def fingerprint(folders: dict[str, str]) -> str:
-    """Which photos these are, without saying where: how many, and a checksum of their names and sizes in bytes."""
+    """An identifier of the photos wherever they are: their number, and a checksum of their names and sizes in bytes."""
     files = [f"{name} {path.name} {path.stat().st_size}" for name, folder in sorted(folders.items())
              for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in SUFFIXES]
     return f"{len(files)} files, {zlib.crc32(chr(10).join(files).encode()):08x}" if folders else "sample photos"

@@ -1,4 +1,4 @@
-"""What is measured of a cell: the numbers of its photos, distances, time, memory, versions."""
+"""What is measured for a cell: the numbers of its photos, distances, memory, versions."""
 
 import math
 import os
@@ -21,15 +21,16 @@ STATISTICS = ("luminance", "contrast", "saturation")
 
 
 def summary(content: dict[str, Any]) -> dict[str, float | None]:
-    """The numbers of a cell, or of several with their lists of photos joined.
+    """The numbers of a cell, or of several cells whose lists of photos are joined.
 
     Args:
-        content: "photos" and "experts" as in a cell's file, and "max_ev".
+        content: "photos", "experts" and "max_ev" as in a cell's file.
 
     Returns:
-        Those of `Evaluation.summary`; "input_psnr" of the untouched photos [dB]; the 1-D Wasserstein distances of the
-        results to the experts' photos in mean luminance, contrast and saturation (as the discriminator sees them, 0 to
-        1), "distance", the mean of the three, and "target_distance", that of the targets themselves. None for NaN.
+        Those of `Evaluation.summary`; "input_psnr" of the untouched photos [dB]; "luminance_distance" and the like, the
+        1-D Wasserstein distances of the results to the experts' photos in mean luminance, contrast and saturation (as
+        the discriminator sees them, 0 to 1); "distance", the mean of the three; and "target_distance" and the like,
+        those of the targets themselves. None for NaN.
     """
     records = [PhotoRecord(**{name: _number(photo.get(name)) for name in PhotoRecord._fields})
                for photo in content["photos"]]
@@ -45,14 +46,14 @@ def summary(content: dict[str, Any]) -> dict[str, float | None]:
 
 
 def image_statistics(image: np.ndarray) -> list[float]:
-    """Mean luminance, its standard deviation, and mean saturation of an image, as the discriminator sees them."""
+    """The mean luminance, its standard deviation, and the mean saturation, as the discriminator sees them."""
     image = image / np.float32(255) if image.dtype == np.uint8 else image
     planes = torch.tensor(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
     return statistics(planes, "std")[0].tolist()
 
 
 def _plain(value: Any) -> Any:
-    """Rounded for JSON, where NaN is None."""
+    """The value rounded for JSON, with None for NaN."""
     if isinstance(value, list):
         return [_plain(each) for each in value]
     if isinstance(value, float):
@@ -61,22 +62,22 @@ def _plain(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    """The other way round."""
+    """The value read from JSON, with NaN for None."""
     return [_number(each) for each in value] if isinstance(value, list) else math.nan if value is None else value
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on most."""
+    """The versions of the software that the numbers depend on most."""
     return {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
 
 
 def machine() -> str:
-    """What kind of machine this is; nothing that names it."""
+    """The kind of machine this is, without anything that identifies it."""
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
 
 
 def peak_mb() -> int | None:
-    """Largest resident memory of this process so far [MB]; None where the system doesn't tell."""
+    """The largest resident memory of this process so far [MB]; None if the system doesn't report it."""
     if resource is None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

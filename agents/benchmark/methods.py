@@ -4,7 +4,7 @@ from typing import Any
 
 PROTOCOLS: dict[str, dict[str, Any]] = {  # what each protocol changes in the preset
     "misexposed": {},
-    # What an expert does to a photo can't be told well from so few: mostly one EV for all, and not for long.
+    # So few pairs teach little more than one EV for all photos, and only in a short training.
     "fivek": {"total_timesteps": 12_000, "ev_prior": "mean", "ev_penalty": 4.0, "learning_rate": 5e-4,
               "misexposed": 0.25},
 }
@@ -16,20 +16,20 @@ METHODS: dict[str, dict[str, Any]] = {  # what each learner changes in the share
     "q": {"value": "q"},
     "ddpg": {},
     "td3": {},
-    # Run by name only: the knob of the perception-distortion trade-off, what shaping is worth, a long budget
+    # Run only if named: the knob of the perception-distortion trade-off, what shaping is worth, a long budget
     **{f"II, penalty {weight}": {"value": "discriminator", "ev_penalty": weight} for weight in (0.1, 0.3, 3.0)},
     "I, no shaping": {"value": "critic", "shaping": False},
     **{f"{form}, long": {"value": value, "total_timesteps": 120_000}
        for form, value in {"I": "critic", "II": "discriminator"}.items()},
 }
 MAIN = ("paired", "pathwise", "I", "II", "q", "ddpg", "td3")  # run by default
-OFF_POLICY: dict[str, dict[str, Any]] = {  # their further arguments of `build_off_policy`
-    # On 64 transitions each: every transition is learned from two or three times. Without a potential, or with critics
-    # no faster than the actor, both run into the EV limit at once; with them they overshoot, and mostly come back late.
+OFF_POLICY: dict[str, dict[str, Any]] = {  # further arguments of `build_off_policy`
+    # A step takes 64 transitions, so each is learned from two or three times. Without a potential, or with critics no
+    # faster than the actor, both run into the EV limit at once; with them they overshoot, and mostly recover late.
     "ddpg": {"gradient_steps": 16, "shaping": True, "noise": "gaussian"},
     "td3": {"gradient_steps": 16, "shaping": True, "noise": "gaussian", "policy_delay": 16},
 }
-BASELINES = {  # and the protocols that have them
+BASELINES = {  # each with the protocols that have it
     "identity": ("misexposed", "fivek"),
     "constant EV": ("misexposed", "fivek"),
     "constant EV on the test": ("fivek",),

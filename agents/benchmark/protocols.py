@@ -8,33 +8,33 @@ import numpy as np
 from exposure_env.photos import Misexpose, Photo, sample_photos, thumbnail
 from exposure_env.settings import TaskConfig
 
-MISEXPOSED = Misexpose()  # EV uniform in -2.2..+0.6 for the whole photo, smooth local map, 8 bits
-SHARES = {"inputs": 0.4, "experts": 0.4, "test": 0.2}  # of the photographs
-CROPS = {"inputs": 8, "experts": 8, "test": 4}  # of one photograph
-FIVEK_CROPS = 32  # of one photograph: there are few
-OTHER_CROPS = 3  # of one of the other photographs
+MISEXPOSED = Misexpose()  # EV uniform in -2.2..+0.6 for the whole photo, plus a smooth local map; 8 bits
+SHARES = {"inputs": 0.4, "experts": 0.4, "test": 0.2}  # fractions of the photographs
+CROPS = {"inputs": 8, "experts": 8, "test": 4}  # per photograph
+FIVEK_CROPS = 32  # per photograph: there are few
+OTHER_CROPS = 3  # per photograph of other kinds
 NUM_FOLDS = 5
 SIZE = TaskConfig().size
 
 
 class Split(NamedTuple):
-    """Photos of one experiment; no photograph is in two of the three."""
+    """The photos of one experiment; no photograph is in two of the three lists."""
 
-    inputs: list[Photo]  # what the agent learns to retouch; targets are for measuring, and for the paired reward
+    inputs: list[Photo]  # photos to learn to retouch; targets are for measuring, and for the paired reward
     experts: list[Photo]  # good photos, unpaired
     test: list[Photo]  # with targets
 
 
 def misexposed_protocol(photos: Sequence[Photo] | None = None, seed: int = 0) -> Split:
-    """Photographs given a known wrong exposure: inputs, experts and test photos come from different photographs.
+    """Photographs with a known wrong exposure: inputs, experts and test photos come from different photographs.
 
-    Every photograph gives several random square crops. Inputs and test crops are misexposed by an EV uniform in
+    Each photograph gives several random square crops. Input and test crops are misexposed by an EV uniform in
     -2.2..+0.6 stops and a smooth local map, and rounded to 8 bits; the good crop is their target.
 
     Args:
-        photos: Well exposed photographs, at least five; None for the sample photos, whose crops are disjoint but cut
+        photos: Well exposed photographs, at least five; None for the sample photos, whose crops are disjoint but come
             from the same four scenes.
-        seed: Of the split, the crops and the misexposure.
+        seed: Seed of the split, the crops and the misexposure.
 
     Raises:
         ValueError: If there are fewer than five photographs.
@@ -48,17 +48,17 @@ def misexposed_protocol(photos: Sequence[Photo] | None = None, seed: int = 0) ->
     shuffled, split, first = rng.permutation(len(photos)), {}, 0
     for name, share in SHARES.items():
         last = len(photos) if name == "test" else first + round(share * len(photos))
-        side = SIZE * 9 // 8 if name == "experts" else SIZE  # experts are cropped once more, afresh in each batch
+        side = SIZE * 9 // 8 if name == "experts" else SIZE  # experts are cropped once more in each batch
         split[name] = [crop for i in shuffled[first:last] for crop in crops(photos[i], CROPS[name], side, rng)]
         first = last
     return Split(misexpose_all(split["inputs"], rng), split["experts"], misexpose_all(split["test"], rng))
 
 
 def folds(num_photos: int, num_folds: int = NUM_FOLDS, seed: int = 0) -> list[np.ndarray]:
-    """Positions of the photos, dealt at random into folds of like size: each is in exactly one, always the same.
+    """The positions of the photos, dealt at random into folds of similar size; a photo is always in the same fold.
 
     Raises:
-        ValueError: If there are fewer than two folds, or so few photos that nothing can be learned without a fold.
+        ValueError: If there are fewer than two folds, or no more photos than folds.
     """
     if num_folds < 2 or num_photos < num_folds + 1:
         raise ValueError(f"{num_photos} photos can't be dealt into {num_folds} folds: give at least two folds, "
@@ -68,27 +68,27 @@ def folds(num_photos: int, num_folds: int = NUM_FOLDS, seed: int = 0) -> list[np
 
 def fivek_protocol(pairs: Sequence[Photo], fold: int, raw: Sequence[Photo] = (), experts: Sequence[Photo] = (),
                    others: Sequence[Photo] = (), num_folds: int = NUM_FOLDS, seed: int = 0) -> Split:
-    """Real retouches: one fold of the pairs is the test, whole; the others are made into an unpaired data set.
+    """Real retouches: one fold of the pairs is the test, uncropped; the others become an unpaired data set.
 
-    The training pairs are dealt into two halves, in turns by the brightness of the untouched photos: of a dozen, halves
-    drawn at random differ so much that the difference would be learned. Inputs are crops of the first half's photos, of
-    the unpaired untouched ones, and of the first half's targets misexposed as in `misexposed_protocol`. Experts' photos
-    are crops of the second half's targets and of the unpaired retouched ones. A discriminator soon knows a dozen
-    photographs by heart, so other good ones join both sides: half of them misexposed among the inputs, half among the
-    experts' photos.
+    The training pairs are dealt into two halves, alternately by the brightness of the untouched photos: random halves
+    of a dozen would differ so much that the difference would be learned. The inputs are crops of the first half's
+    untouched photos, of the unpaired untouched photos, and of the first half's targets, misexposed as in
+    `misexposed_protocol`. The experts' photos are crops of the second half's targets and of the unpaired retouched
+    photos. A discriminator soon knows a dozen photographs by heart, so other good photographs join both sides: half of
+    them, misexposed, the inputs, the other half the experts' photos.
 
     Args:
         pairs: Photos with targets.
-        fold: Which fold is the test, from 0.
+        fold: Number of the fold that is the test, from 0.
         raw: Untouched photos without targets.
-        experts: Retouched photos, of photographs that occur nowhere else.
+        experts: Retouched photos of photographs that occur nowhere else.
         others: Well exposed photographs of any kind.
-        num_folds: How many folds.
-        seed: Of the folds, the halves, the crops and the misexposure.
+        num_folds: Number of folds.
+        seed: Seed of the folds, the halves, the crops and the misexposure.
 
     Raises:
-        ValueError: If there is no such fold, a pair has no target, two photographs have one name, or there are too few
-            pairs; see `folds`.
+        ValueError: If there is no such fold, a pair has no target, two photographs share a name, or there are too
+            few pairs; see `folds`.
     """
     if fold not in range(num_folds):
         raise ValueError(f"fold must lie in 0..{num_folds - 1}, not {fold}")
@@ -117,13 +117,13 @@ def _all_crops(photos: Sequence[Photo], side: int, rng: np.random.Generator) -> 
 
 
 def crops(photo: Photo, num: int, side: int, rng: np.random.Generator) -> list[Photo]:
-    """Random square crops of a photo and of its target, 60 to 100 % of the shorter side, half of them mirrored.
+    """Random square crops of a photo and its target, 60 to 100 % of the shorter side, about half of them mirrored.
 
     Args:
         photo: The photo.
-        num: How many.
-        side: Side of the crops once shrunk [px].
-        rng: Source of places and sizes.
+        num: Number of crops.
+        side: Side of the crops after shrinking [px].
+        rng: Source of places, sizes and flips.
     """
     height, width = photo.image.shape[:2]
     cut = []

@@ -1,4 +1,4 @@
-"""What the benchmark's cells come to: a table as text, Markdown and CSV, and a figure."""
+"""The results of the benchmark's cells: a table as text, Markdown and CSV, and a figure."""
 
 import csv
 import io
@@ -25,23 +25,23 @@ class MethodRun(NamedTuple):
     protocol: str
     method: str
     seed: int
-    timesteps: int | None  # exposures to try, None for baselines
-    results: dict[str, Any]  # see `trials.summary`; of learners also cpu_seconds, wall_seconds, peak_mb and curve
+    timesteps: int | None  # exposures to try; None for baselines
+    results: dict[str, Any]  # see `measures.summary`; for learners also cpu_seconds, wall_seconds, peak_mb and curve
 
     @property
     def gain(self) -> float:
-        """How much nearer to the targets than the untouched photos [dB]."""
+        """The gain in PSNR over the untouched photos [dB]."""
         return self.results["psnr"] - self.results["input_psnr"]
 
 
 def runs(cells: Sequence[dict[str, Any]]) -> list[MethodRun]:
-    """The finished runs that cells belong to, in the methods' order; those that lack a fold are left out.
+    """The finished runs that the cells make up, in the methods' order; runs that lack a fold are left out.
 
     Args:
-        cells: See `benchmark.read_cells`.
+        cells: See `cells.read_cells`.
 
     Raises:
-        ValueError: If the cells are of two protocols.
+        ValueError: If the cells are of different protocols.
     """
     if len(protocols := {cell["settings"]["protocol"] for cell in cells}) > 1:
         raise ValueError(f"cells must be of one protocol, not of {sorted(protocols)}")
@@ -72,24 +72,24 @@ def _joined(parts: list[dict[str, Any]]) -> MethodRun:
 
 
 class MethodRow(NamedTuple):
-    """A method's line in the table; means over seeds, NaN where unknown."""
+    """A method's row in the table; means over seeds, NaN where unknown."""
 
     method: str
     psnr: float  # [dB]
     gain: float  # interquartile mean over seeds [dB]
     interval: tuple[float, float] | None  # of the gain, 95 %; None for a single seed
-    share: float  # of the ceiling's gain
+    share: float  # the gain as a fraction of the ceiling's
     ssim: float
     ev_correlation: float
     mean_abs_ev: float  # [stops]
-    distance: float  # to the experts' photos, see `trials.summary`
+    distance: float  # to the experts' photos, see `measures.summary`
     cpu_seconds: float
     peak_mb: float
     seeds: int
 
 
 def rows(finished: Sequence[MethodRun]) -> list[MethodRow]:
-    """The table: one row a method."""
+    """The table, one row per method."""
     by_method: dict[str, list[MethodRun]] = {}
     for run in finished:
         by_method.setdefault(run.method, []).append(run)
@@ -134,7 +134,7 @@ def format_markdown(table: Sequence[MethodRow]) -> str:
 
 
 def format_csv(finished: Sequence[MethodRun]) -> str:
-    """All runs, one a line, as CSV; without the photos and the curves."""
+    """All runs as CSV, one per line, without the photos and the curves."""
     names = list(dict.fromkeys(name for run in finished for name in run.results if name != "curve"))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -147,10 +147,11 @@ def format_csv(finished: Sequence[MethodRun]) -> str:
 
 
 def figure(finished: Sequence[MethodRun]) -> Figure:
-    """Left, PSNR against exposures tried: a thin line for each seed, a thick one for their mean, baselines dashed.
+    """The learning curves, and the perception-distortion trade-off (Blau and Michaeli 2018).
 
-    Right, how near to each photo's target against how near to the experts' photos as a set (Blau and Michaeli, 2018:
-    the perception-distortion tradeoff): a dot for each run, a cross for each baseline.
+    Left: PSNR against exposures tried, a thin line for each seed, a thick one for their mean, a horizontal one for each
+    baseline. Right: nearness to each photo's target against nearness to the experts' photos as a set, a dot for each
+    run, a cross for each baseline.
     """
     drawn = Figure(figsize=(12, 5.2), layout="constrained")
     curves, plane = drawn.subplots(1, 2)

@@ -1,4 +1,4 @@
-"""One training of the benchmark, or one baseline: how it is set up, measured and written down."""
+"""One trial of the benchmark, a training or a baseline: how it is set up, run and measured."""
 
 import time
 from collections.abc import Callable
@@ -25,21 +25,21 @@ from agents.training.configuration import TrainConfig, decay, task_settings
 from exposure_env.photos import Photo
 from exposure_env.task import ExposureTask
 
-NUM_POINTS = 10  # of the learning curve, besides the untrained agent
+NUM_POINTS = 10  # points of the learning curve, not counting the untrained agent
 
 
 class Trial(NamedTuple):
-    """What is to be run."""
+    """A method, its configuration and its photos, ready to run."""
 
     method: str
     config: TrainConfig
     split: Split
-    training: list[Photo]  # with targets, for constants
-    full_size: bool  # whether the test photos are measured whole, rather than as thumbnails
+    training: list[Photo]  # photos with targets, on which constants are fitted
+    full_size: bool  # whether the test photos are measured at full size, rather than as thumbnails
 
     @property
     def task(self) -> ExposureTask:
-        """The test photos, in the agents' task."""
+        """The agents' task on the test photos."""
         return self.task_of(self.split.test)
 
     def task_of(self, photos: list[Photo]) -> ExposureTask:
@@ -47,14 +47,14 @@ class Trial(NamedTuple):
         return ExposureTask(photos, preset=self.config.task_preset, **task_settings(self.config))
 
     def evaluate(self, policy: Policy | list[Policy], task: ExposureTask) -> Evaluation:
-        """A policy on the test photos."""
+        """The evaluation of a policy on the test photos."""
         return evaluate_full_size(policy, task, self.split.test) if self.full_size else evaluate(policy, task)
 
 
 def learner(trial: Trial) -> tuple[BaseAlgorithm, list[BaseCallback]]:
-    """The agent, not yet trained, and the callbacks it is trained with.
+    """The untrained agent, and the callbacks it is trained with.
 
-    Whoever learns from unpaired photos gets none of the targets.
+    Targets are removed from the photos of every agent that learns from unpaired ones.
     """
     config, inputs = trial.config, trial.split.inputs
     if config.reward == "psnr":
@@ -65,7 +65,7 @@ def learner(trial: Trial) -> tuple[BaseAlgorithm, list[BaseCallback]]:
     if trial.method in OFF_POLICY:
         shared = {name: getattr(config, name) for name in ("ev_penalty", "width", "halvings", "seed", "device")}
         own = OFF_POLICY[trial.method]
-        actor_steps = own["gradient_steps"] // own.get("policy_delay", 1)  # per rollout, where DeepExposure takes one
+        actor_steps = own["gradient_steps"] // own.get("policy_delay", 1)  # per rollout; DeepExposure takes one
         shared["learning_rate"] = decay(config.learning_rate / actor_steps, config.learning_rate_decay)
         shared["critic_learning_rate"] = decay(config.critic_learning_rate, config.critic_learning_rate_decay)
         model = build_off_policy(trial.method, model.exposure_env, **(shared | own))
@@ -73,11 +73,11 @@ def learner(trial: Trial) -> tuple[BaseAlgorithm, list[BaseCallback]]:
 
 
 class Curve(BaseCallback):
-    """Looks at the agent now and then, for the record only, and remembers how long that took.
+    """A callback that measures the agent now and then, for the record only, and how long that takes.
 
     Args:
-        measure: What to record of a policy.
-        every: Steps between two looks.
+        measure: Function from a policy to the number to record.
+        every: Steps between two points.
     """
 
     def __init__(self, measure: Callable[[Policy], float], every: float):
@@ -87,7 +87,7 @@ class Curve(BaseCallback):
         self.cpu = self.wall = 0.0  # [s]
 
     def look(self, steps: int) -> None:
-        """Adds a point."""
+        """Adds a point to the curve."""
         cpu, wall = time.process_time(), time.perf_counter()
         self.points.append((steps, self.measure(self.model)))
         self.cpu, self.wall = self.cpu + time.process_time() - cpu, self.wall + time.perf_counter() - wall
@@ -99,14 +99,14 @@ class Curve(BaseCallback):
 
 
 def run_learner(trial: Trial, stem: Path) -> dict[str, Any]:
-    """Trains and tests an agent.
+    """Trains and tests an agent, and writes it to a file.
 
     Args:
-        trial: What to run.
-        stem: Where the agent is written, but for the suffix.
+        trial: The trial to run.
+        stem: Path of the agent's file, without the suffix.
 
     Returns:
-        What the cell's file holds besides its settings.
+        The content of the cell's file, except its settings.
     """
     task = trial.task
     model, callbacks = learner(trial)
@@ -114,7 +114,7 @@ def run_learner(trial: Trial, stem: Path) -> dict[str, Any]:
                   trial.config.total_timesteps / NUM_POINTS)
     curve.init_callback(model)
     curve.look(0)
-    curve.cpu = curve.wall = 0.0  # so far nothing is counted
+    curve.cpu = curve.wall = 0.0  # the cost of the first look doesn't count
     cpu, wall = time.process_time(), time.perf_counter()
     model.learn(trial.config.total_timesteps, [*callbacks, curve])
     cost: dict[str, Any] = {"cpu_seconds": round(time.process_time() - cpu - curve.cpu, 2),
@@ -143,7 +143,7 @@ def _baseline(trial: Trial, task: ExposureTask) -> Policy | list[Policy]:
             return ConstantEV(best_constant(trial.training, max_ev, space, of="mse"), max_ev)
         case "constant EV":
             return ConstantEV.fit(trial.task_of(trial.training[:NUM_FITTED]))
-        case "constant EV on the test":  # fitted on all pairs, whichever fold is tested
+        case "constant EV on the test":  # fitted on all pairs, whichever fold is the test
             return ConstantEV(best_constant([*trial.training, *test], max_ev, space), max_ev)
         case "auto-exposure":
             return AutoExposure.fit(trial.split.experts, max_ev, space)
@@ -152,7 +152,7 @@ def _baseline(trial: Trial, task: ExposureTask) -> Policy | list[Policy]:
         case "best single EV" if trial.full_size:
             return [ConstantEV(ev, max_ev) for ev in best_evs(test, max_ev, space)]
         case "best single EV":
-            return Oracle(task, steps=0)  # it starts there
+            return Oracle(task, steps=0)  # its starting point
         case "oracle":
             return Oracle(task)
     raise ValueError(f"baselines are {list(BASELINES)}, not {trial.method!r}")

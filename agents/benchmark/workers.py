@@ -1,7 +1,7 @@
-"""Trainings and tests in processes of their own, so that each has its own memory, processor time and a single thread.
+"""Trainings and tests in processes of their own, so that each has its own memory and processor time, and one thread.
 
-What is to be run is an order that JSON can hold. Whoever runs it writes the result, as a file that appears when it is
-complete; so what is finished stays, whatever becomes of the others.
+An order is a dict, passed as JSON, that says what to run. Running it writes the result to a file that appears only when
+it is complete. Finished results therefore stay, whatever happens to the other orders.
 """
 
 import json
@@ -15,17 +15,17 @@ from typing import Any
 
 import torch
 
-WORK = {"cell": "agents.benchmark.cells", "claim": "agents.benchmark.claims.trainings"}  # who has a `run_order`
+WORK = {"cell": "agents.benchmark.cells", "claim": "agents.benchmark.claims.trainings"}  # modules with a `run_order`
 
 
 def run_batches(kind: str, batches: Sequence[Sequence[dict[str, Any]]], jobs: int = 1
                 ) -> Iterator[tuple[int, str | None]]:
-    """Runs batches of orders; yields the number of each when it is over, with what went wrong or None.
+    """Runs batches of orders; yields the number of each batch when it is over, with an error message or None.
 
     Args:
-        kind: Name in `WORK`.
-        batches: Orders, those of one batch one after the other in one process.
-        jobs: Batches at once.
+        kind: Key of `WORK`.
+        batches: Batches of orders; those of a batch run one after the other in one process.
+        jobs: Number of batches at once.
 
     Raises:
         ValueError: If `jobs` is below 1.
@@ -38,7 +38,7 @@ def run_batches(kind: str, batches: Sequence[Sequence[dict[str, Any]]], jobs: in
     try:
         for future in as_completed(futures):
             yield futures[future], future.result()
-    finally:  # also when interrupted: nothing half finished is left behind, nor a process
+    finally:  # also when interrupted: no process is left behind
         pool.shutdown(wait=False, cancel_futures=True)
         for process in list(running):
             process.terminate()
@@ -56,7 +56,7 @@ def _in_process(kind: str, orders: Sequence[dict[str, Any]], running: list[subpr
 
 
 def main() -> None:
-    """Runs some orders in this process, as standard input says in JSON."""
+    """Runs the orders that standard input gives as JSON, in this process."""
     torch.set_num_threads(1)
     given = json.load(sys.stdin)
     run_order = import_module(WORK[given["kind"]]).run_order

@@ -2,8 +2,8 @@
 
 A deterministic policy gradient without replay: whole episodes are collected, and the actor takes one step along the
 gradient accumulated over `n_batches` mini-batches of `batch_size` episodes. DeepExposure I learns a value network; in
-DeepExposure II the reward model itself is the value function (section 2.5). `gradients` has both, and two more to
-compare with. The gradient reaches the action through the known transition, from the episode's own state.
+DeepExposure II the reward model itself is the value function (section 2.5). `gradients` has both, and two more for
+comparison. The gradient reaches the action through the known transition, from the episode's own state.
 """
 
 import time
@@ -37,28 +37,28 @@ from exposure_env.vector import ExposureVectorEnv
 
 
 class DeepExposure(Resumable, Collecting, BaseAlgorithm):
-    """DeepExposure I and II.
+    """The algorithms DeepExposure I and II.
 
     Args:
         policy: "CnnPolicy", "MultiInputPolicy" (for dict observations; both name the same policy) or a class.
-        env: An `ExposureVecEnv`, or what one can be made of: an `ExposureVectorEnv` or an id.
-        learning_rate: The actor's, a number or a schedule of the progress remaining.
+        env: An `ExposureVecEnv`, or an `ExposureVectorEnv` or an id to make one from.
+        learning_rate: The actor's, a number or a schedule of the remaining progress.
         critic_learning_rate: The critic's, likewise. It should learn faster than the actor.
-        action_noise: Added to the action while collecting: "ou", Ornstein-Uhlenbeck noise of theta 0.015 and sigma 0.03
-            (section 5.1) at dt 1; "gaussian"; SB3's own; or None.
+        action_noise: Noise added to the actions while collecting: "ou", Ornstein-Uhlenbeck with theta 0.015 and sigma
+            0.03 (section 5.1) at dt 1; "gaussian"; an `ActionNoise` of SB3; or None.
         rollouts: Where episodes are played: "host", in NumPy; "device", as tensors on `device`, in whole batches (see
-            `DeviceVecEnv`); "auto" on any device but the CPU, where the reward model allows it.
+            `DeviceVecEnv`); "auto", on the device unless it is the CPU or the reward model doesn't take tensors.
         policy_kwargs: Arguments of `ExposurePolicy`.
         tensorboard_log: Folder for TensorBoard.
         stats_window_size: Episodes over which SB3 averages returns and lengths.
-        verbose: 0 silent, 1 prints.
-        seed: Of networks, noise and environment.
+        verbose: 0 for silence, 1 for messages.
+        seed: Seed of networks, noise and environment.
         device: "auto", "cpu", "cuda".
         _init_setup_model: Whether to build the networks at once.
         **settings: Fields of `Method`.
 
     Raises:
-        ValueError: If the env is of another kind, its reward model is not differentiable, or an option makes no sense.
+        ValueError: If the environment is of another kind, or an option is invalid.
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
@@ -102,7 +102,7 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
             self._setup_model()
 
     @staticmethod
-    def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> Any:  # set_env() and load() pass here
+    def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> Any:  # set_env() and load() call it too
         return BaseAlgorithm._wrap_env(adapted(env), verbose, monitor_wrapper)
 
     def _setup_model(self) -> None:
@@ -111,11 +111,11 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
         kind = {"critic": "V", "q": "Q"}.get(self.method.value)
         self.policy = self.policy_class(self.observation_space, self.action_space, self.lr_schedule, critic=kind,
                                         critic_lr_schedule=self.critic_schedule, **self.policy_kwargs).to(self.device)
-        _ = self.policy.optimizer  # now, as it is what refuses a rate that makes no sense
+        _ = self.policy.optimizer  # created now, because it refuses an invalid learning rate
 
     @property
     def exposure_env(self) -> ExposureVecEnv:
-        """The environment itself, under whatever SB3 wrapped around it."""
+        """The environment itself, without SB3's wrappers."""
         return self.env.unwrapped
 
     @property
@@ -125,16 +125,16 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
 
     @property
     def obs_type(self) -> ObsType:
-        """Of the environment's observations."""
+        """The type of the environment's observations."""
         return self.exposure_env.envs.obs_type
 
     def learn(self, total_timesteps: int, callback: MaybeCallback = None, log_interval: int = 1,
               tb_log_name: str = "DeepExposure", reset_num_timesteps: bool = True,
               progress_bar: bool = False) -> "DeepExposure":
-        """Trains for at least `total_timesteps` exposures, in whole updates; SB3's arguments.
+        """Trains for at least `total_timesteps` exposures, in whole updates; arguments as in SB3.
 
         Raises:
-            ValueError: If the environment or its reward model can't be differentiated through.
+            ValueError: If there is no environment, or its reward model is not differentiable.
         """
         if self.env is None:
             raise ValueError("this model has no environment: give one to load() or set_env()")
@@ -145,15 +145,15 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
         total_timesteps, callback = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )
-        if reset_num_timesteps and self.method.reset_noise:  # so have the episodes been
+        if reset_num_timesteps and self.method.reset_noise:  # the episodes start afresh, too
             self._noise = None
         callback.on_training_start(locals(), globals())
         iteration = 0 if reset_num_timesteps else self._n_updates
         while self.num_timesteps < total_timesteps:
             finished = self.collect_episodes(callback)
-            if finished is None:  # a callback wants to stop
+            if finished is None:  # a callback asked to stop
                 break
-            played = min(self.num_timesteps, total_timesteps)  # beyond, a linear schedule would be negative
+            played = min(self.num_timesteps, total_timesteps)  # beyond the total, a linear schedule would be negative
             self._update_current_progress_remaining(played, total_timesteps)
             self.train(finished)
             iteration += 1
@@ -163,10 +163,10 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
         return self
 
     def train(self, finished: episode.EpisodeState) -> None:
-        """One step of the actor (eq. 8 and 10), before it the critic's, where there is one (eq. 9 and 11).
+        """Takes the critic's steps, if there is one (eq. 9 and 11), then one step of the actor (eq. 8 and 10).
 
         Args:
-            finished: Episodes that ended, NumPy or tensors.
+            finished: Finished episodes, arrays or tensors.
 
         Raises:
             ValueError: If a loss is not finite.
@@ -181,7 +181,7 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
         weights, total, actions = list(self.policy.actor.parameters()), 0.0, []
         for episodes in torch.randperm(len(state.step)).split(self.method.batch_size):
             loss, taken = GRADIENTS[self.method.value](self, episode.select(state, episodes.to(self.device)))
-            loss.backward(inputs=weights)  # averaged below, so that max_slope meets the slope of a single step
+            loss.backward(inputs=weights)  # averaged below, so that max_slope limits the slope of each single step
             total += loss.item() / transitions
             actions.append(taken)
         if not np.isfinite(total):
@@ -201,7 +201,7 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
         self.logger.record("train/saturated", (actions.abs() > 0.99).float().mean().item())
 
     def train_critic(self, finished: episode.EpisodeState) -> None:
-        """`critic_steps` steps of the critic towards its TD(lambda) targets, each on its share of the episodes."""
+        """Takes `critic_steps` steps of the critic to its TD(lambda) targets, each on its share of the episodes."""
         for group in self.policy.critic_optimizer.param_groups:
             group["lr"] = self.critic_schedule(self._current_progress_remaining)
         shares = torch.randperm(len(finished.step)).tensor_split(min(self.method.critic_steps, len(finished.step)))
@@ -224,7 +224,7 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
         self.logger.record("train/critic_unexplained", squared / max(variance, 1e-12))
 
     def dump_logs(self, iteration: int) -> None:
-        """Writes the logged values, under SB3's usual names."""
+        """Writes the logged values under SB3's usual names."""
         elapsed = max((time.time_ns() - self.start_time) / 1e9, 1e-9)
         self.logger.record("time/iterations", iteration, exclude="tensorboard")
         if self.ep_info_buffer:

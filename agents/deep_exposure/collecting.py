@@ -1,4 +1,4 @@
-"""How DeepExposure comes by finished episodes: played on the host, in NumPy, or else see `collecting_on_device`."""
+"""The rollouts of DeepExposure: episodes played on the host, in NumPy, or else by `collecting_on_device`."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from exposure_env.task import Outcome
 
 
 class Collecting(CollectingOnDevice):
-    """The rollouts of an algorithm of Stable-Baselines3 on an `ExposureVecEnv`."""
+    """A mixin that collects rollouts, for a Stable-Baselines3 algorithm on an `ExposureVecEnv`."""
 
     def collect_episodes(self, callback: Any) -> episode.EpisodeState | None:
-        """Plays until `n_batches * batch_size` episodes have ended; their states, or None if a callback said stop.
+        """The final states of `n_batches * batch_size` or more newly played episodes; None if a callback asks to stop.
 
         Args:
-            callback: SB3's; told of the start, every step and the end.
+            callback: SB3's callback, notified of the start, every step and the end.
         """
         noise = None if self.action_noise is None else VectorizedActionNoise(self.action_noise, self.n_envs)
         self._noise = getattr(self, "_noise", None) or noise

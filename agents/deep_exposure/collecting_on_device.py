@@ -1,4 +1,4 @@
-"""How DeepExposure comes by finished episodes where they are played as tensors, on the model's device."""
+"""The rollouts of DeepExposure when episodes are played as tensors on the model's device."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ ROLLOUTS = ("auto", "host", "device")
 
 
 class CollectingOnDevice:
-    """The rollouts of an algorithm of Stable-Baselines3, in whole batches on a device."""
+    """A mixin that collects rollouts in whole batches on a device, for a Stable-Baselines3 algorithm."""
 
     @property
     def device_env(self) -> DeviceVecEnv | None:
-        """Where episodes are played if not on the host.
+        """The environment that plays episodes on the device; None if they are played on the host.
 
         Raises:
-            ValueError: If `rollouts="device"` asks for what this environment can't.
+            ValueError: If `rollouts="device"`, but this environment can't be played on a device.
         """
         env, automatic = self.exposure_env, self.rollouts == "auto"
         if self.rollouts == "host" or automatic and (self.device.type == "cpu" or not playable(env.task)):
@@ -32,11 +32,11 @@ class CollectingOnDevice:
         return self._device_env
 
     def _collect_on_device(self, env: DeviceVecEnv, callback: Any) -> episode.EpisodeState | None:
-        """Whole batches of up to `num_envs` episodes, exactly as many as wanted.
+        """The states of exactly `n_batches * batch_size` episodes, played in whole batches of up to `num_envs`.
 
-        Callbacks are told of every step, and in a batch's last one that all its episodes have ended. Timesteps are the
-        exposures, without those that longer episodes make shorter ones wait for. Noise that goes on from episode to
-        episode goes on while they wait, too.
+        Callbacks are notified of every step; all episodes of a batch are reported as ended in its last step. Only real
+        exposures count as timesteps, not the steps in which short episodes wait for longer ones. Noise that continues
+        from episode to episode also continues while they wait.
         """
         outcomes: list[Outcome] = []
         callback.on_rollout_start()
@@ -63,7 +63,7 @@ class CollectingOnDevice:
         return episode.concatenate([outcome.state for outcome in outcomes])
 
     def _play(self, env: DeviceVecEnv, noise: Tensor | None) -> Tensor:
-        """One step of all episodes; the actions (N, 1). The device is not waited for."""
+        """Plays one step of all episodes, without waiting for the device, and returns the actions (N, 1)."""
         with torch.no_grad():
             actions = self.policy.actor(env.observe())
             if noise is not None:
@@ -72,7 +72,7 @@ class CollectingOnDevice:
         return actions
 
     def _noise_ahead(self, lengths: np.ndarray) -> Tensor | None:
-        """(steps, N, 1) noise on the device for all steps of a batch, from SB3's own on the host; None for none."""
+        """(steps, N, 1) noise on the device for all steps of a batch, drawn by SB3 on the host; None without noise."""
         if self._noise is None:
             return None
         if self.method.reset_noise:

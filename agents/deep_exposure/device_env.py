@@ -55,7 +55,7 @@ class SceneBank:
 
 
 class DeviceVecEnv:
-    """A player, with tensors, of the episodes that an `ExposureVecEnv` has begun.
+    """The episodes that an `ExposureVecEnv` has begun, played as tensors on a device.
 
     A batch takes `begin`, then as many calls of `step` as its longest episode has steps, then `finish`; shorter
     episodes stay as they are once they are over. The environment's own `reset` then draws the photos of the next batch.

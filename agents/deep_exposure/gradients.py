@@ -1,8 +1,8 @@
-"""Where the actor's gradient comes from: the four ways to value an exposure.
+"""Where the actor's gradient comes from: four ways to value an exposure.
 
-Every function takes the algorithm and N finished episodes on its device, and gives minus the sum of all transitions'
-advantages, to be minimised, with the actions the actor would take now. Everything a gradient flows through is the
-project's own: the transition is known and so is the blend.
+Each of the four functions takes the algorithm and N finished episodes on its device. It returns minus the sum of all
+transitions' advantages, to be minimised, and the actions that the actor would take now. Everything that a gradient
+flows through is the project's own: the transition is known, and so is the blend.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from agents.planes import planes, visited_planes
 from exposure_env import episode, increments
 from exposure_env.image import clip, expose
 
-FACTORS: dict[str, Callable[[float], float]] = {  # of II's advantage, by the discount factor
+FACTORS: dict[str, Callable[[float], float]] = {  # factor of II's advantage, from the discount factor
     "potential": lambda gamma: 1.0,
     "paper_abs": lambda gamma: abs(gamma - 1),
     "paper_literal": lambda gamma: gamma - 1,
@@ -24,11 +24,11 @@ FACTORS: dict[str, Callable[[float], float]] = {  # of II's advantage, by the di
 
 
 def exposures(model: Learner, states: episode.EpisodeState, actions: Tensor) -> tuple[Tensor, Tensor]:
-    """Exposures [stops] of actions (M,) in M states, and the penalties on them, summed."""
+    """The exposures (M,) [stops] of actions (M,) in M states, and the sum of the penalties on them."""
     task = model.task
     evs = task.exposure(actions)
     penalty = model.method.ev_penalty * (evs - model.ev_centre).square().sum()
-    if model.method.overshoot_penalty:  # clipping stops the score's gradient, not this one's
+    if model.method.overshoot_penalty:  # clipping stops the gradient of the score, but not this one
         beyond = (expose(states.photos, evs[:, None, None], task.config.space) - 1).clamp(min=0).square().mean(-1)
         inside = states.labels == states.step[:, None, None]
         penalty = penalty + model.method.overshoot_penalty * (beyond * inside).mean((1, 2)).sum()
@@ -39,14 +39,14 @@ def exposures(model: Learner, states: episode.EpisodeState, actions: Tensor) -> 
 
 
 class Tried(NamedTuple):
-    """What the actor would do now in all M states that N finished episodes went through."""
+    """The actor's present choices in all M states that N finished episodes went through."""
 
     rows: Tensor  # (M,) the episode of each state
     states: episode.EpisodeState
     seen: Tensor  # (M, C, H, W) planes
     actions: Tensor  # (M,)
     evs: Tensor  # (M,) [stops]
-    penalty: Tensor  # of all of them
+    penalty: Tensor  # summed over all M
 
 
 def try_out(model: Learner, finished: episode.EpisodeState) -> Tried:
@@ -59,13 +59,13 @@ def try_out(model: Learner, finished: episode.EpisodeState) -> Tried:
 
 def next_scores(model: Learner, finished: episode.EpisodeState, rows: Tensor, states: episode.EpisodeState,
                 evs: Tensor) -> Tensor:
-    """(M,) scores of the images after the step; gradients flow to the exposures `evs` (M,) of that step alone.
+    """(M,) scores of the images after the step; gradients flow only to the exposures `evs` (M,) of that step.
 
     Args:
         model: The algorithm.
         finished: N finished episodes.
         rows: (M,) the episode of each state.
-        states: M of the states that `episode.visited` tells.
+        states: M of the states from `episode.visited`.
         evs: (M,) exposures to try in them [stops].
     """
     task = model.task
@@ -80,9 +80,9 @@ def next_scores(model: Learner, finished: episode.EpisodeState, rows: Tensor, st
 
 
 def discriminator(model: Learner, finished: episode.EpisodeState) -> tuple[Tensor, Tensor]:
-    """DeepExposure II: the reward model's score of an image is the value of its state (eq. 14 and 15).
+    """DeepExposure II: the value of a state is the reward model's score of its image (eq. 14 and 15).
 
-    Only the score after the step depends on the action, so the score before it, V(s), is left out.
+    The score before the step, V(s), doesn't depend on the action and is left out.
     """
     tried = try_out(model, finished)
     states, evs = tried.states, tried.evs
@@ -90,7 +90,7 @@ def discriminator(model: Learner, finished: episode.EpisodeState) -> tuple[Tenso
     weights = FACTORS[model.method.advantage](model.method.gamma) * model.method.gamma**remaining
     if model.method.value_image == "next":
         loss = -(weights * next_scores(model, finished, tried.rows, states, evs)).sum()
-    else:  # all exposures of an episode in one finished image: its score's gradient reaches each action, weighted
+    else:  # one finished image has all exposures of an episode; its score's gradient reaches each action, weighted
         weighted = weights * evs + ((1 - weights) * evs).detach()
         plans = torch.zeros_like(finished.evs).index_put((tried.rows, states.step), weighted)
         loss = -model.task.score(finished._replace(evs=plans)).sum()
@@ -100,12 +100,12 @@ def discriminator(model: Learner, finished: episode.EpisodeState) -> tuple[Tenso
 def critic(model: Learner, finished: episode.EpisodeState) -> tuple[Tensor, Tensor]:
     """DeepExposure I: Q(s, a) = r(s, a) + gamma V(p(s, a)), through the known transition p (eq. 7, 8 and 10).
 
-    V(s), which eq. (7) subtracts, does not depend on the action. There is no V after the last exposure.
+    V(s), which eq. (7) subtracts, doesn't depend on the action and is left out. After the last exposure V is 0.
     """
     task, tried = model.task, try_out(model, finished)
     states, evs = tried.states, tried.evs
     last = states.step == states.num_segments - 1
-    counted = slice(None) if model.method.shaping else last  # a potential makes every score after a step a reward
+    counted = slice(None) if model.method.shaping else last  # with shaping, the score after every step is a reward
     scores = next_scores(model, finished, tried.rows[counted], episode.select(states, counted), evs[counted])
     discounts = torch.where(last[counted], 1.0, model.method.gamma)
     value = (discounts * scores).sum()
@@ -116,16 +116,16 @@ def critic(model: Learner, finished: episode.EpisodeState) -> tuple[Tensor, Tens
 
 
 def q(model: Learner, finished: episode.EpisodeState) -> tuple[Tensor, Tensor]:
-    """DDPG's own: a learned Q(s, a), which knows neither the transition nor the reward model."""
+    """DDPG's gradient: a learned Q(s, a), which knows neither the transition nor the reward model."""
     tried = try_out(model, finished)
     value = model.policy.critic(tried.seen, tried.evs / model.task.config.max_ev).sum()
     return tried.penalty - value, tried.actions.detach()
 
 
 def pathwise(model: Learner, finished: episode.EpisodeState) -> tuple[Tensor, Tensor]:
-    """The whole episode played anew, without noise, and differentiated from the final score to every weight.
+    """The whole episode, played again without noise and differentiated from the final score to every weight.
 
-    What the other forms leave out is in it: that an exposure changes what the actor sees, and does, later.
+    It includes what the other forms leave out: an exposure changes what the actor sees, and does, later.
     """
     task = model.task
     state = episode.untouched(finished)

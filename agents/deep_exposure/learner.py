@@ -1,4 +1,4 @@
-"""What gradients and targets read of the algorithm."""
+"""The interface of the algorithm that gradients and targets rely on."""
 
 from typing import Protocol
 
@@ -9,10 +9,10 @@ from exposure_env.task import ExposureTask
 
 
 class Learner(Protocol):
-    """An algorithm, seen from `gradients` and `targets`."""
+    """An algorithm as `gradients` and `targets` see it."""
 
     method: Method
     policy: ExposurePolicy
     task: ExposureTask
     obs_type: ObsType
-    ev_centre: float  # what `ev_penalty` pulls to [stops]
+    ev_centre: float  # EV that `ev_penalty` pulls towards [stops]

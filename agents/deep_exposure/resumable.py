@@ -1,4 +1,4 @@
-"""The state of an algorithm between two updates."""
+"""The state of an algorithm between two updates, to be saved and restored."""
 
 import copy
 from collections import deque
@@ -10,17 +10,17 @@ from agents.arrays import arrays
 
 
 class Resumable:
-    """What an algorithm of Stable-Baselines3 on an `ExposureVecEnv` needs to go on where another one was."""
+    """A mixin that saves and restores the state of a Stable-Baselines3 algorithm on an `ExposureVecEnv`."""
 
     @property
     def num_updates(self) -> int:
-        """Updates so far."""
+        """The number of updates so far."""
         return self._n_updates
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of all that further updates depend on, but for settings, photos, reward model and random numbers.
+        """A copy of what later updates depend on, except settings, photos, reward model and random numbers.
 
-        To be taken between two updates. With it, `learn(reset_num_timesteps=False)` goes on in the midst of episodes.
+        It must be taken between two updates. With it, `learn(reset_num_timesteps=False)` resumes in mid-episode.
         """
         noise = getattr(self, "_noise", None)
         critic = self.policy.critic_optimizer
@@ -40,17 +40,17 @@ class Resumable:
         })
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where another algorithm with the same settings was.
+        """Resumes where another algorithm with the same settings left off.
 
         Args:
-            state: What its `state_dict` gave; arrays may have become tensors.
+            state: The result of its `state_dict`; arrays may have become tensors.
 
         Raises:
             ValueError: If it is the state of something else.
         """
         try:
             self.policy.load_state_dict(state["policy"])
-            self.policy.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # it would share the tensors
+            self.policy.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # Adam would share the tensors
             if self.policy.critic_optimizer is not None:
                 self.policy.critic_optimizer.load_state_dict(copy.deepcopy(state["critic_optimizer"]))
             self.env.unwrapped.load_state_dict(arrays(state["env"]))

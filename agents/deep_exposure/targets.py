@@ -1,4 +1,4 @@
-"""What the critics learn: TD(lambda) targets, from the rewards of the reward model as it is now."""
+"""What the critics learn: TD(lambda) targets, with rewards from the current reward model."""
 
 import torch
 from torch import Tensor
@@ -13,12 +13,12 @@ from exposure_env.task import ExposureTask
 
 
 def lambda_returns(rewards: Tensor, values: Tensor, lengths: Tensor, gamma: float, td_lambda: float) -> Tensor:
-    """Targets of a critic, (N, K): TD(lambda), eq. (6) for lambda 0, the discounted return for lambda 1.
+    """The targets of a critic, (N, K): TD(lambda), which is eq. (6) for lambda 0, the discounted return for lambda 1.
 
     Args:
-        rewards: (N, K) reward of every step.
-        values: (N, K) value of the state in which the step was taken, V(s_t).
-        lengths: (N,) steps of each episode, at most K; what lies beyond is 0 in the result.
+        rewards: (N, K) rewards of the steps.
+        values: (N, K) values V(s_t) of the states in which the steps were taken.
+        lengths: (N,) steps of each episode, at most K; beyond them the result is 0.
         gamma: Discount factor.
         td_lambda: Weight of longer returns, in [0, 1].
     """
@@ -33,7 +33,7 @@ def lambda_returns(rewards: Tensor, values: Tensor, lengths: Tensor, gamma: floa
 
 
 def critic_values(model: Learner, finished: episode.EpisodeState) -> Tensor:
-    """(M,) values that the critic gives the states, and for Q(s, a) the actions, of N finished episodes."""
+    """(M,) values that the critic gives to the states, or for Q(s, a) states and actions, of N finished episodes."""
     rows, states = episode.visited(finished)
     seen = visited_planes(model.task, model.obs_type, finished, rows, states)
     actions = finished.evs[rows, states.step] / model.task.config.max_ev
@@ -41,14 +41,14 @@ def critic_values(model: Learner, finished: episode.EpisodeState) -> Tensor:
 
 
 def critic_targets(model: Learner, finished: episode.EpisodeState, guesses: Tensor | None = None) -> Tensor:
-    """What a critic learns from N finished episodes: (M,) targets of the states that `visited` tells, detached.
+    """What a critic learns from N finished episodes: (M,) detached targets of the states from `episode.visited`.
 
-    Rewards are those of the reward model as it is now, not as it was when the episodes were played.
+    Rewards come from the reward model as it is now, not as it was when the episodes were played.
 
     Args:
         model: The algorithm.
         finished: N finished episodes.
-        guesses: (M,) what `critic_values` gives, where it is known already.
+        guesses: (M,) result of `critic_values`, if already known.
     """
     task = model.task
     rows, states = episode.visited(finished)
@@ -72,7 +72,7 @@ def critic_targets(model: Learner, finished: episode.EpisodeState, guesses: Tens
 
 
 def _scores_before(model: Learner, finished: episode.EpisodeState) -> Tensor:
-    """(M,) scores of the images in all visited states, without gradient."""
+    """(M,) scores of the images in all visited states, without gradients."""
     task, (rows, states) = model.task, episode.visited(finished)
     if not increments.is_additive(task.config.fusion) or not is_differentiable(task.reward_model):
         return _score(task, states)
@@ -81,7 +81,7 @@ def _scores_before(model: Learner, finished: episode.EpisodeState) -> Tensor:
 
 
 def _score(task: ExposureTask, state: episode.EpisodeState, fused: Tensor | None = None) -> Tensor:
-    """(N,) scores without gradient, also of a reward model that knows NumPy alone; `fused` as in `task.score`."""
+    """(N,) scores, also from a reward model that takes only NumPy arrays; `fused` as in `ExposureTask.score`."""
     if is_differentiable(task.reward_model):
         return task.score(state, fused=fused)
     scores = task.score(state.map(on_host), fused=None if fused is None else on_host(fused))

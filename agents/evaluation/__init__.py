@@ -1,4 +1,4 @@
-"""How good a policy is: every photo played once and measured, beside the baselines."""
+"""How good is a policy? Every photo is played once and measured, next to the baselines."""
 
 from agents.evaluation.comparing import compare, contestants, format_table, normalised_score
 from agents.evaluation.judging import Evaluation, evaluate

@@ -1,4 +1,4 @@
-"""Policies side by side on the same photos: a table, and a score between untouched and best possible."""
+"""Policies compared on the same photos: a table, and a score from 0, untouched, to 1, the best possible."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -9,14 +9,14 @@ from agents.playing import Photos, Policy
 from exposure_env.photos import Photo
 from exposure_env.task import ExposureTask
 
-NUM_FITTED = 128  # photos that the constant exposure is fitted on: it's one number
+NUM_FITTED = 128  # photos that the constant exposure is fitted on: enough for one number
 
 
 def normalised_score(agent: Evaluation, identity: Evaluation, oracle: Evaluation) -> float:
-    """Fraction of the possible gain in mean PSNR that the agent achieves: 0 the untouched photo, 1 the oracle.
+    """The fraction of the possible gain in mean PSNR that the agent achieves: 0 if untouched, 1 for the oracle.
 
     Raises:
-        ValueError: If they are not of the same photos.
+        ValueError: If they were evaluated on different photos.
     """
     names = [[record.name for record in evaluation.records] for evaluation in (agent, identity, oracle)]
     if not names[0] == names[1] == names[2]:
@@ -26,18 +26,18 @@ def normalised_score(agent: Evaluation, identity: Evaluation, oracle: Evaluation
 
 
 class PolicyRow(NamedTuple):
-    """A policy's line in the comparison."""
+    """A policy's row in the comparison."""
 
     name: str
     psnr: float  # [dB]
     ssim: float
-    score: float  # see `normalised_score`; NaN where no oracle takes part
+    score: float  # see `normalised_score`; NaN without an oracle
     ev_correlation: float
     evaluation: Evaluation
 
 
 def contestants(agent: Policy, training: ExposureTask, experts: Sequence[Photo]) -> dict[str, Policy]:
-    """The agent among all baselines, for `compare`.
+    """The agent together with all baselines, for `compare`.
 
     Args:
         agent: Any policy.
@@ -59,9 +59,9 @@ def contestants(agent: Policy, training: ExposureTask, experts: Sequence[Photo])
 
 
 def compare(policies: Mapping[str, Policy], task: ExposureTask, photos: Photos = None) -> list[PolicyRow]:
-    """Evaluates all policies on the same photos; arguments as for `evaluate`.
+    """One row per policy, all evaluated on the same photos; arguments as for `evaluate`.
 
-    The normalised score needs an `Oracle` among them; the untouched photo is measured for it in any case.
+    The normalised score needs an `Oracle` among the policies; the untouched photos are measured for it if need be.
     """
     evaluations = {name: evaluate(policy, task, photos) for name, policy in policies.items()}
     of_kind = {type(policy): evaluations[name] for name, policy in policies.items()}
@@ -76,7 +76,7 @@ def compare(policies: Mapping[str, Policy], task: ExposureTask, photos: Photos =
 
 
 def format_table(rows: Sequence[PolicyRow]) -> str:
-    """The comparison as aligned plain text, one line a policy."""
+    """The comparison as aligned plain text, one line per policy."""
     lines = [("policy", "PSNR [dB]", "SSIM", "score", "EV correlation")]
     for row in rows:
         numbers = (f"{row.psnr:.2f}", f"{row.ssim:.3f}", f"{row.score:.2f}", f"{row.ev_correlation:.2f}")

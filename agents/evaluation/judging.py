@@ -1,4 +1,4 @@
-"""How good is a policy? Every photo played once, and what came of it: records, scores, a table."""
+"""How good is a policy? Every photo is played once; the outcome is recorded and summarised."""
 
 import copy
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from exposure_env.task import ExposureTask, Scene
 
 
 class PhotoRecord(NamedTuple):
-    """What became of one photo, at the size that the agent sees."""
+    """The outcome for one photo, at the size that the agent sees or at full size."""
 
     name: str
     num_segments: int
     mse: float  # on the scale of 0..255
     psnr: float  # [dB]
     ssim: float
-    evs: list[float]  # exposures given, segment by segment [stops]
+    evs: list[float]  # one exposure per segment [stops]
     true_evs: list[float] | None  # mean over each segment of the EV map that restores the target, where known [stops]
     areas: list[float]  # fraction of the photo that each segment covers
-    image: np.ndarray  # (size, size, 3) float32 in [0, 1]: the result
+    image: np.ndarray  # (size, size, 3) float32 in [0, 1]: the result; at full size (H, W, 3) uint8
 
 
 class Evaluation(NamedTuple):
@@ -36,17 +36,17 @@ class Evaluation(NamedTuple):
     max_ev: float  # [stops]
 
     def values(self, name: str) -> np.ndarray:
-        """One metric of all photos, (N,): "mse", "psnr" or "ssim"."""
+        """One metric for all photos, (N,): "mse", "psnr" or "ssim"."""
         return np.array([getattr(record, name) for record in self.records])
 
     def summary(self) -> dict[str, float]:
-        """Means over photos, and what the exposures look like.
+        """The means over photos, and statistics of the exposures.
 
         Returns:
             "mse" (0..255 scale), "psnr" [dB], "ssim"; over all segments "mean_abs_ev" [stops], "saturated", the
             fraction within 1 % of the largest exposure, and "ev_correlation" (Pearson) with the true EVs;
-            "per_photo_ev_correlation" is that of the photos' mean EVs, weighted by area. Correlations are NaN where
-            truth is unknown or either side constant.
+            "per_photo_ev_correlation" is that of the photos' mean EVs, weighted by area. Correlations are NaN if the
+            true EVs are unknown or either side is constant.
         """
         evs = np.concatenate([record.evs for record in self.records])
         known = [record for record in self.records if record.true_evs is not None]
@@ -63,18 +63,18 @@ class Evaluation(NamedTuple):
 
 def evaluate(policy: Policy, task: ExposureTask, photos: Photos = None, batch_size: int = 64,
              obs_type: ObsType | None = None) -> Evaluation:
-    """Plays every photo once, deterministically.
+    """The evaluation of a policy that plays every photo once, deterministically.
 
     Args:
-        policy: See `Policy`.
+        policy: See `playing.Policy`.
         task: Segments, rendering and `max_ev`. Its reward model plays no part.
-        photos: With targets, or positions in the task's own photos; by default all its own.
+        photos: Photos with targets, or positions in the task's own; by default all of the task's own.
         batch_size: Photos played at once.
-        obs_type: What the policy sees, see `ExposureEnv`; by default what its `observation_space` asks for, "uint8"
-            if it has none.
+        obs_type: Type of the observations, see `ExposureEnv`; by default the one that the policy's `observation_space`
+            asks for, or "uint8" if it has none.
 
     Raises:
-        ValueError: If a photo has no target, or an action has another shape than (N, 1) or isn't finite.
+        ValueError: If a photo has no target, or actions are not finite or not of shape (N, 1).
     """
     if hasattr(policy, "fusion"):
         task = copy.copy(task)

@@ -1,4 +1,4 @@
-"""Numbers that say how like two images are, and how far to trust the mean of such numbers."""
+"""Numbers that say how alike two images are, and how far to trust the mean of such numbers."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,14 +10,14 @@ SSIM_WINDOW = 11  # [px]
 
 
 def mse(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Mean squared error per photo, (N,), on the literature's scale of 0..255 whatever the dtype.
+    """The mean squared error per photo, (N,), on the literature's scale of 0..255 whatever the dtype.
 
     Args:
         images: (N, H, W, 3) floats in [0, 1], uint8 or uint16.
         targets: Likewise, of the same shape.
 
     Raises:
-        ValueError: If the shapes differ or a dtype is another.
+        ValueError: If the shapes differ or a dtype is not supported.
     """
     images, targets = _unit(images), _unit(targets)
     if images.shape != targets.shape or images.ndim != 4:
@@ -26,15 +26,15 @@ def mse(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def psnr(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Peak signal-to-noise ratio per photo, (N,) [dB], at most 100; arguments as for `mse`."""
+    """The peak signal-to-noise ratio per photo, (N,) [dB], at most 100; arguments as for `mse`."""
     floor = 10 ** (-PERFECT / 10)
     return -10 * np.log10(np.maximum(mse(images, targets) / 255.0**2, floor))
 
 
 def ssim(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Structural similarity per photo, (N,), averaged over the colours; arguments as for `mse`.
+    """The structural similarity per photo, (N,), averaged over the colours; arguments as for `mse`.
 
-    Under the Gaussian window of Wang et al. (2004): sigma 1.5 px, 11 px wide. NaN for photos smaller than that.
+    It uses the Gaussian window of Wang et al. (2004): sigma 1.5 px, 11 px wide. NaN for photos smaller than that.
     """
     if min(np.shape(images)[1:3]) < SSIM_WINDOW:
         return np.full(len(images), np.nan)
@@ -46,14 +46,14 @@ def ssim(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
 def psnr_uint8_wrapped(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """PSNR per photo, (N,) [dB], of uint8 images whose differences and squares wrap around at 256; for the record only.
 
-    Hardly depends on the images: two random ones give 27.9 dB.
+    It hardly depends on the images: two random ones give 27.9 dB.
     """
     difference = images - targets
     return 10 * np.log10(255.0**2 / np.mean(difference * difference, axis=(1, 2, 3)))
 
 
 def _unit(images: np.ndarray) -> np.ndarray:
-    """Images as float64 in [0, 1]."""
+    """The images as float64 in [0, 1]."""
     images = np.asarray(images)
     if images.dtype in (np.uint8, np.uint16):
         return images / float(np.iinfo(images.dtype).max)
@@ -63,7 +63,7 @@ def _unit(images: np.ndarray) -> np.ndarray:
 
 
 def pearson(pairs: Sequence[tuple[float, float]]) -> float:
-    """Pearson's correlation of the pairs without NaN; NaN where either side is constant or fewer than two are left."""
+    """Pearson's correlation of the pairs without NaN; NaN if either side is constant or fewer than two are left."""
     pairs = np.array(pairs, float).reshape(-1, 2)
     pairs = pairs[np.isfinite(pairs).all(1)]
     if len(pairs) < 2 or np.ptp(pairs, axis=0).min() < 1e-6:
@@ -72,7 +72,7 @@ def pearson(pairs: Sequence[tuple[float, float]]) -> float:
 
 
 def iqm(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Interquartile mean: without the lowest and the highest quarter of the values, each rounded down to whole ones."""
+    """The interquartile mean: without the lowest and the highest quarter of the values, rounded down to whole ones."""
     values = np.sort(np.asarray(values, float), axis=axis)
     cut, num = values.shape[axis] // 4, values.shape[axis]
     return np.take(values, np.arange(cut, num - cut), axis=axis).mean(axis=axis)
@@ -80,14 +80,14 @@ def iqm(values: np.ndarray, axis: int = -1) -> np.ndarray:
 
 def interval(values: Sequence[float], confidence: float = 0.95, rng: np.random.Generator | None = None, *,
              statistic: Callable[..., np.ndarray] = np.mean, resamples: int = 5000) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean, or of another statistic.
+    """The percentile bootstrap interval of the mean, or of another statistic.
 
     Args:
-        values: (N,), one per photo, or better one per training run: photos don't tell how runs differ.
-        confidence: Probability that the interval covers.
+        values: (N,), one per photo or, better, one per training run: photos don't show how runs differ.
+        confidence: Probability that the interval should cover.
         rng: Source of the resamples; by default the same every time.
         statistic: `np.mean`, `iqm` or another function of an array and `axis`.
-        resamples: How many.
+        resamples: Number of resamples.
 
     Returns:
         Lower and upper end.

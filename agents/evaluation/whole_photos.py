@@ -1,4 +1,4 @@
-"""Policies judged on whole photos: planned on the thumbnail, rendered and measured at full size in 8 bits."""
+"""Evaluation on whole photos: planned on the thumbnail, rendered and measured at full size in 8 bits."""
 
 from collections.abc import Sequence
 
@@ -16,16 +16,16 @@ LEVELS = np.arange(256, dtype=np.float32)
 
 
 def evaluate_full_size(policy: Policy | Sequence[Policy], task: ExposureTask, photos: Sequence[Photo]) -> Evaluation:
-    """Retouches every photo as the command line does, and compares all its pixels with the target's.
+    """The evaluation of photos retouched at full size, as on the command line, against all pixels of their targets.
 
     Args:
-        policy: See `evaluation.Policy`; or one for each photo.
+        policy: See `playing.Policy`; or one policy per photo.
         task: Segments, rendering and `max_ev`.
-        photos: With targets, of any size.
+        photos: Photos with targets, of any size.
 
     Returns:
-        Records whose images are the (H, W, 3) uint8 results. The true EV of all segments of a photo is the one that,
-        given to the whole photo, comes nearest to the target.
+        Records whose images are the (H, W, 3) uint8 results. The true EV of all segments of a photo is the single EV
+        that brings the whole photo nearest to its target.
     """
     policies = policy if isinstance(policy, Sequence) else [policy] * len(photos)
     true_evs = best_evs(photos, task.config.max_ev, task.config.space)
@@ -40,7 +40,7 @@ def _record(policy: Policy, photo: Photo, true_ev: float, task: ExposureTask) ->
     state = policy.plan(state) if hasattr(policy, "plan") else play(policy, task, state)
     count, labels = int(state.num_segments[0]), state.labels[0].copy()
     areas = np.bincount(labels.ravel(), minlength=count) / labels.size
-    if labels.max() + 1 < count:  # a bracket of the whole photo, blended by weights that don't ask for labels
+    if labels.max() + 1 < count:  # a bracket of the whole photo: the plan needs more labels, its blend ignores them
         labels.flat[:count] = np.arange(count)
     fusion = getattr(policy, "fusion", config.fusion)
     plan = RetouchPlan(labels, state.evs[0, :count], fusion, space=config.space, thumbnail=config.thumbnail)
@@ -57,7 +57,7 @@ def as_levels(image: np.ndarray) -> np.ndarray:
 
 
 def best_evs(photos: Sequence[Photo], max_ev: float = 3.0, space: Space = "linear") -> np.ndarray:
-    """(N,) exposures [stops], each the best one for its whole photo, to a hundredth of a stop."""
+    """(N,) exposures [stops], each the best single one for its photo, to a hundredth of a stop."""
     grid = _grid(max_ev)
     return grid[psnr_by_ev(photos, grid, space).argmax(1)]
 
@@ -65,10 +65,10 @@ def best_evs(photos: Sequence[Photo], max_ev: float = 3.0, space: Space = "linea
 def best_constant(photos: Sequence[Photo], max_ev: float = 3.0, space: Space = "linear", of: str = "psnr") -> float:
     """The exposure [stops] that is best for all the photos: highest mean PSNR, or lowest mean squared error ("mse").
 
-    To be used on other photos, take "mse": the mean PSNR of few photos has several peaks, one at each near match.
+    For use on other photos, "mse" is safer: the mean PSNR of few photos has several peaks, one at each near match.
 
     Raises:
-        ValueError: If `of` is neither.
+        ValueError: If `of` is neither "psnr" nor "mse".
     """
     if of not in ("psnr", "mse"):
         raise ValueError(f'of must be "psnr" or "mse", not {of!r}')
@@ -82,13 +82,13 @@ def _grid(max_ev: float) -> np.ndarray:
 
 
 def psnr_by_ev(photos: Sequence[Photo], evs: np.ndarray, space: Space = "linear") -> np.ndarray:
-    """PSNR (N, M) [dB] of N whole photos under M exposures, in 8 bits. Exact, and quick.
+    """The PSNR (N, M) [dB] of N whole photos under M exposures, in 8 bits; exact, and quick.
 
-    An exposure is a table of 256 levels, so the squared error needs only, for each level of the photo, the number of
-    its values, the sum of the target's values there and the sum of their squares.
+    An exposure is a table of 256 levels, so the squared error needs only the number of values at each level of the
+    photo, the sum of the target's values there, and the sum of all the target's squares.
 
     Args:
-        photos: With targets.
+        photos: Photos with targets.
         evs: Exposures [stops].
         space: See `image.expose`.
     """

@@ -1,6 +1,6 @@
-"""Many photos retouched one after the other, and a journal by which an interrupted run goes on where it stopped.
+"""Many photos retouched one after the other, with a journal from which an interrupted run resumes.
 
-While one photo is retouched, the next is decoded and the last is encoded, as far as all three are small.
+While one photo is retouched, the next is decoded and the previous one is encoded, if all three fit into memory.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,12 +13,12 @@ from agents.saved_agent import Agent
 from exposure_env import files
 from exposure_env.retouch import RetouchPlan, apply_plan
 
-PIXELS_AT_ONCE = 150_000_000  # bytes of decoded photos in memory at once: 50 megapixels of 8 bits; or a single photo
+PIXELS_AT_ONCE = 150_000_000  # bytes of decoded photos in memory at once, 50 megapixels of 8 bits; or one larger photo
 FAILURES = (ValueError, OSError, MemoryError)
 
 
 class Done(NamedTuple):
-    """What became of a job: its plan, or why there is none."""
+    """The outcome of a job: its plan, or the reason why there is none."""
 
     job: Job
     plan: RetouchPlan | None
@@ -26,10 +26,10 @@ class Done(NamedTuple):
 
 
 def find_photos(paths: Sequence[Path]) -> list[Path]:
-    """The photos named; of folders those in them, by suffix, sorted. Hidden files and sub-folders are left out.
+    """The given photos; a folder stands for the photos in it, sorted, without hidden files and sub-folders.
 
     Raises:
-        ValueError: If a folder has none.
+        ValueError: If a folder holds no photo.
     """
     photos = []
     for path in paths:
@@ -44,10 +44,10 @@ def find_photos(paths: Sequence[Path]) -> list[Path]:
 
 
 def make_jobs(photos: Sequence[Path], out: Path, plans: bool = False) -> list[Job]:
-    """A job for each photo: results of the same name, of raw files a TIFF; plans of the same stem.
+    """A job for each photo: the result keeps its name (raw files become .tif), and the plan its stem.
 
     Raises:
-        ValueError: If a photo would be overwritten, or two results would have one name.
+        ValueError: If a photo would be overwritten, or two results would have the same name.
     """
     targets = [out / (p.stem + ".tif" if p.suffix.lower() in files.RAW_SUFFIXES else p.name) for p in photos]
     jobs = [Job(p, t, t.with_suffix(".json") if plans else None) for p, t in zip(photos, targets, strict=True)]
@@ -63,10 +63,10 @@ def make_jobs(photos: Sequence[Path], out: Path, plans: bool = False) -> list[Jo
 
 
 def retouch(agent: Agent, jobs: Sequence[Job], journal: Journal) -> Iterator[Done]:
-    """Retouches photos, in their order; the results are the same as one by one.
+    """Retouches photos in their order, and yields the outcomes; the results are the same as one by one.
 
-    What fails doesn't stop the others. Three threads: one reads one photo ahead, one writes one behind. Both only as
-    long as all photos in memory take no more than `PIXELS_AT_ONCE` together; a larger photo has the memory for itself.
+    Failures don't stop the others. Of three threads, one reads one photo ahead and one writes one photo behind, but
+    only while all photos in memory together take at most `PIXELS_AT_ONCE`; a larger photo has the memory to itself.
     """
     with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
         reading: Future | None = None
@@ -87,7 +87,7 @@ def retouch(agent: Agent, jobs: Sequence[Job], journal: Journal) -> Iterator[Don
                 save = _retouched(agent, job, journal, *read)
             except FAILURES as error:
                 save = _failure(job, error)
-            del read  # the untouched pixels
+            del read  # frees the untouched pixels
             if writing is not None:
                 yield writing[1].result()
             writing = size, writer.submit(save)
@@ -98,7 +98,7 @@ def retouch(agent: Agent, jobs: Sequence[Job], journal: Journal) -> Iterator[Don
 
 
 def decoded_bytes(photo: Path) -> int:
-    """Bytes of a photo's pixels in memory; 0 if it can't be read, as reading it will say why."""
+    """The size of a photo's pixels in memory [bytes]; 0 if it can't be read, as reading it will say why."""
     try:
         return files.pixel_bytes(photo)
     except FAILURES:
@@ -111,7 +111,7 @@ def _fits(*sizes: int) -> bool:
 
 def _read(job: Job, journal: Journal) -> tuple[str, files.ImageFile | None, Exception | None]:
     try:
-        key = journal.key(job.photo)  # before reading: should the photo change meanwhile, it will be done anew
+        key = journal.key(job.photo)  # before reading: if the photo changes meanwhile, it will be done again
         return key, files.load_image(job.photo), None
     except FAILURES as error:
         return "", None, error
@@ -124,7 +124,7 @@ def _failure(job: Job, error: Exception) -> Callable[[], Done]:
 
 def _retouched(agent: Agent, job: Job, journal: Journal, key: str, file: files.ImageFile | None,
                error: Exception | None) -> Callable[[], Done]:
-    """Retouches a photo; what is returned writes it."""
+    """Retouches a photo, and returns a function that writes the result."""
     if file is None:
         return _failure(job, error)
     plan = agent.plan(file.pixels)

@@ -1,4 +1,4 @@
-"""Compiling ahead of a large photo, in a process of its own: a fifth of a gigabyte of memory goes when it ends."""
+"""Compilation for large photos, in a process of its own: the compiler's memory, 200 MB, is freed when it ends."""
 
 import hashlib
 import os
@@ -21,13 +21,13 @@ COMMAND = "import sys; from agents.retouching.compiling import retouch_small; re
 
 
 def compile_ahead(photos: Sequence[Path], model: Path | None) -> None:
-    """Lets another process retouch small pictures, once after installation: then all is on disk that large ones need.
+    """Compiles the code that large photos need, by retouching small pictures in another process.
 
-    Nothing happens if no photo is large, without numba, or where numba can't write to the disk. Should the process
-    fail, this one compiles as it goes.
+    The code stays on disk, so this happens once after installation, for each agent. It does nothing if no photo is
+    large, if numba is missing, or if numba can't write to the disk. If the process fails, this one compiles as it goes.
 
     Args:
-        photos: Image files. What is none will be named when it is read.
+        photos: Image files. Unreadable ones are ignored here and reported when they are read.
         model: Run folder or agent file; None for the shipped agent.
     """
     large = any(decoded_bytes(photo) >= LARGE for photo in photos)
@@ -47,13 +47,13 @@ def compile_ahead(photos: Sequence[Path], model: Path | None) -> None:
 
 
 def retouch_small(model: str | None = None) -> None:
-    """Retouches two small pictures, of 8 and of 16 bits, and forgets them.
+    """Retouches two small pictures, of 8 and 16 bits, and throws the results away.
 
     Args:
         model: Run folder or agent file; None for the shipped agent.
 
     Raises:
-        ValueError: If one of them can't be retouched.
+        ValueError: If a picture can't be retouched.
     """
     agent = load_agent(model)
     tiles = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8).repeat(40, 0).repeat(40, 1)

@@ -1,4 +1,4 @@
-"""The journal of a folder of results, by which an interrupted run goes on where it stopped."""
+"""The journal of a folder of results, from which an interrupted run resumes."""
 
 import hashlib
 import json
@@ -12,27 +12,27 @@ from agents.saved_agent import Agent
 from exposure_env import __version__
 
 JOURNAL = ".exposure-retouch.jsonl"
-SAME_TIME = 2_000_000_000  # nanoseconds by which some file systems round the time of a change
+SAME_TIME = 2_000_000_000  # nanoseconds to which some file systems round modification times
 
 
 class Job(NamedTuple):
-    """A photo to retouch."""
+    """A photo to retouch, and the files to write."""
 
     photo: Path
     target: Path
-    plan: Path | None = None  # where its plan is to be written
+    plan: Path | None = None  # file for its plan
 
 
 class Journal:
-    """What a folder's results were made of, so that none is made twice and none is taken for what it isn't.
+    """A record of what a folder's results were made from, so that none is made twice or mistaken for another file.
 
-    One line of JSON for each result, appended *before* the complete result takes its place: so there is no moment at
-    which a kill leaves a result that the journal doesn't know. A result counts as this command's as long as it has the
-    size and time of change noted; as up to date as long as the key noted is the present one (`key`).
+    Each result has a line of JSON, appended *before* the complete result takes its place: a killed run never leaves a
+    result that the journal doesn't know. A result counts as written by this command while its size and modification
+    time are those noted, and as up to date while its noted key equals the current one (see `key`).
 
     Args:
         folder: Folder of the results.
-        agent: Who retouches.
+        agent: The agent that retouches.
     """
 
     def __init__(self, folder: Path, agent: Agent):
@@ -43,23 +43,23 @@ class Journal:
             try:
                 note = json.loads(line)
                 self.notes.setdefault(note["result"], []).append(note)
-            except (ValueError, KeyError, TypeError):  # a line that a loss of power cut short
+            except (ValueError, KeyError, TypeError):  # a line cut short by a power failure
                 continue
 
     def key(self, photo: Path) -> str:
-        """Digest of all that a result depends on: agent, version of this package; photo's place, size, time of change.
+        """A digest of all that a result depends on: agent, package version; the photo's path, size, modification time.
 
         Raises:
-            OSError: If there is no such photo.
+            OSError: If the photo doesn't exist.
         """
         stat = photo.stat()
         content = [self.agent, __version__, str(photo.resolve()), stat.st_size, stat.st_mtime_ns]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def standing(self, job: Job) -> str:
-        """Where a job stands: "to do", "done", or "foreign": a file is in its place that this command didn't write.
+        """The state of a job: "to do", "done", or "foreign" if a file that this command didn't write is in its place.
 
-        A result, or a plan, that was changed since is foreign, too.
+        A result or plan that has been changed since is foreign, too.
         """
         notes = self.notes.get(job.target.name, [])
         if job.plan is not None and job.plan.exists():
@@ -78,11 +78,11 @@ class Journal:
         return "done" if job.photo.exists() and note.get("key") == self.key(job.photo) and with_plan else "to do"
 
     def note(self, job: Job, key: str, plan: str | None, complete: Path) -> None:
-        """Notes a result before it takes its place.
+        """Records a result before it takes its place.
 
         Args:
             job: The job.
-            key: See `key`, of the photo as it was before it was read.
+            key: Result of `key` for the photo, from before it was read.
             plan: Text of the plan's file, if one is written.
             complete: The result's file, about to be moved to its place.
         """
@@ -90,14 +90,14 @@ class Journal:
         note = {"result": job.target.name, "size": stat.st_size, "time": stat.st_mtime_ns, "key": key,
                 "plan": None if plan is None else hashlib.sha256(plan.encode()).hexdigest()}
         with open(self.path, "ab") as file:
-            file.write(f"\n{json.dumps(note)}".encode())  # at once; a line cut short before it stays a line of its own
+            file.write(f"\n{json.dumps(note)}".encode())  # newline first: a line cut short earlier stays apart
             file.flush()
             os.fsync(file.fileno())
         self.notes.setdefault(job.target.name, []).append(note)
 
 
 def digest(agent: Agent) -> str:
-    """A digest of all that the agent's decisions depend on."""
+    """A digest of everything that the agent's decisions depend on."""
     result = hashlib.sha256(json.dumps([agent.segmenter, agent.settings], sort_keys=True).encode())
     for name, tensor in sorted(agent.policy.actor.state_dict().items()):
         result.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())

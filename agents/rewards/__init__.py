@@ -1,4 +1,4 @@
-"""The reward that learns: a discriminator, how it is trained, and the callback that does so around any agent."""
+"""The reward that learns: a discriminator, its trainer, and a callback that trains it along with any agent."""
 
 from agents.rewards.adversarial import AdversarialCallback
 from agents.rewards.discriminator import DiscriminatorReward

@@ -1,6 +1,6 @@
-"""The adversarial game around any agent: while it collects episodes, a discriminator learns to tell them from experts'.
+"""The adversarial game: while an agent trains, a discriminator learns to tell its results from experts' photos.
 
-`AdversarialCallback` is an SB3 callback. It knows nothing of the agent but the images that its episodes end with.
+`AdversarialCallback` is an SB3 callback for any agent: all it needs are the images that the agent's episodes produce.
 """
 
 import json
@@ -19,31 +19,32 @@ from exposure_env import episode
 from exposure_env.image import Array
 from exposure_env.task import ExposureTask
 
-STATE = ("pool", "fresh", "unfinished", "rollouts", "rng", "trainer", "experts")  # what a game's state holds
+STATE = ("pool", "fresh", "unfinished", "rollouts", "rng", "trainer", "experts")  # the keys of a game's state
 
 
 class AdversarialCallback(BaseCallback):
-    """After every rollout the discriminator takes some steps; then the agent is updated against it.
+    """A callback that trains the discriminator after every rollout, before the agent is updated against it.
 
-    Fakes are of four kinds: images that the agent has just made, images it made earlier, images of episodes that are
-    not over, and experts' photos deliberately misexposed. The last need no pairs, and they alone show the discriminator
-    a photo's own right exposure: without them it learns the distribution of brightness over the data set and no more.
+    There are four kinds of fakes: images that the agent has just made, images it made earlier, images of unfinished
+    episodes, and experts' photos that are deliberately misexposed. The last kind needs no pairs, and it alone shows the
+    discriminator the right exposure of each photo. Without it the discriminator learns only how brightness is
+    distributed over the data set.
 
     Args:
-        trainer: Trainer of the discriminator that is the environment's reward.
-        experts: Source of real images.
+        trainer: Trainer of the discriminator that serves as the environment's reward.
+        experts: Source of the real images.
         n_critic: Discriminator steps per rollout.
-        batch_size: Real images, and fakes, in a step.
+        batch_size: Real images, and as many fakes, in a step.
         warm_up: Discriminator steps after the first rollout, before the agent's first update.
         pooled: Fraction of fakes taken from a pool of earlier ones.
         misexposed: Fraction of fakes that are misexposed experts' photos.
-        unfinished: Fraction of fakes that show states of the last rollout between an episode's first exposure and its
-            last: for agents that value a step by the score of the image after it.
-        pool_size: Images remembered.
-        seed: Of the choice of images.
+        unfinished: Fraction of fakes that show states of the last rollout between the first and the last exposure of
+            an episode, for agents that value a step by the score of the image after it.
+        pool_size: Number of images in the pool.
+        seed: Seed of the choice of images.
 
     Raises:
-        ValueError: If fractions are negative or add up to more than 1, or a number is below 1.
+        ValueError: If fractions are negative or add up to more than 1, or a count is below 1.
     """
 
     def __init__(self, trainer: DiscriminatorTrainer, experts: ExpertPhotos, *, n_critic: int = 5, batch_size: int = 8,
@@ -62,7 +63,7 @@ class AdversarialCallback(BaseCallback):
         self.num_pooled = min(round(pooled * batch_size), batch_size - self.num_misexposed)  # both may round up
         self.num_unfinished = min(round(unfinished * batch_size), batch_size - self.num_misexposed - self.num_pooled)
         self.pool_size, self.rng = pool_size, np.random.default_rng(seed)
-        self.fresh: list[Array] = []  # these three are tensors where episodes are played on a device
+        self.fresh: list[Array] = []  # these three hold tensors if episodes are played on a device
         self.unfinished: list[Array] = []
         self.pool: Array | None = None
         self.rollouts = 0
@@ -79,11 +80,11 @@ class AdversarialCallback(BaseCallback):
         begun = np.flatnonzero(on_host((state.step > 0) & ~episode.is_done(state)))
         if len(begun) == 0:
             return []
-        some = self.rng.permutation(begun)[: self.num_unfinished]  # blends cost time: as many as one batch takes
+        some = self.rng.permutation(begun)[: self.num_unfinished]  # blends cost time: no more than one batch takes
         return task.shown(episode.select(state, some))
 
     def _on_rollout_end(self) -> None:
-        if not self.fresh:  # a short rollout of another agent, in which no episode ended
+        if not self.fresh:  # a short rollout in which no episode ended
             return
         xp = array_namespace(self.fresh[0])
         fresh, unfinished = xp.concat(self.fresh), xp.concat([self.fresh[0][:0], *self.unfinished])
@@ -91,7 +92,7 @@ class AdversarialCallback(BaseCallback):
         self.unfinished.clear()
         earlier = fresh[:0] if self.pool is None else alike(self.pool, fresh)
         self.pool = xp.concat([earlier, fresh])[-self.pool_size :]
-        self.trainer.progress(max(self.model._current_progress_remaining, 0.0))  # SB3's last rollout goes beyond
+        self.trainer.progress(max(self.model._current_progress_remaining, 0.0))  # SB3's last rollout may overshoot
         for _ in range(self.n_critic if self.rollouts else max(self.warm_up, self.n_critic)):
             metrics = self.trainer.update(self.experts.batch(self.batch_size), self._fakes(fresh, unfinished))
         self.rollouts += 1
@@ -99,7 +100,7 @@ class AdversarialCallback(BaseCallback):
             self.logger.record(f"discriminator/{name}", value)
 
     def _fakes(self, fresh: Array, unfinished: Sequence[Array] | Array = ()) -> Array:
-        num_unfinished = self.num_unfinished if len(unfinished) else 0  # none where all photos are of one segment
+        num_unfinished = self.num_unfinished if len(unfinished) else 0  # none if every photo has one segment
         num_fresh = self.batch_size - self.num_pooled - self.num_misexposed - num_unfinished
         sources = [(fresh, num_fresh), (self.pool, self.num_pooled)]
         sources += [(unfinished, num_unfinished)] if num_unfinished else []
@@ -108,9 +109,9 @@ class AdversarialCallback(BaseCallback):
         return xp.concat([mirrored(own, self.rng), alike(self.experts.misexposed(self.num_misexposed), own)])
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of all that the rest of the game depends on, but for the settings, the photos and the agent.
+        """A copy of everything that the rest of the game depends on, except the settings, the photos and the agent.
 
-        Tensors, numbers and strings: `torch.save` writes it, and `torch.load` reads it with `weights_only=True`.
+        It holds tensors, numbers and strings, so `torch.load` can read it from a file with `weights_only=True`.
         """
         return {
             "pool": None if self.pool is None else torch.tensor(on_host(self.pool)),
@@ -123,13 +124,13 @@ class AdversarialCallback(BaseCallback):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where another game with the same settings was.
+        """Resumes where another game with the same settings left off.
 
         Args:
-            state: What its `state_dict` gave.
+            state: The result of its `state_dict`.
 
         Raises:
-            ValueError: If it is the state of something else, or of images of another size.
+            ValueError: If it is the state of something else, or its images have another size.
         """
         if missing := set(STATE) - state.keys():
             raise ValueError(f"this is not the state of an AdversarialCallback: it lacks {sorted(missing)}")

@@ -1,4 +1,4 @@
-"""Experts' photos, by the batch."""
+"""Batches of experts' photos, real and misexposed."""
 
 import json
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ from agents.arrays import rng_state
 from exposure_env.image import Array
 from exposure_env.photos import Misexpose, Photo, check_photo, misexpose, thumbnail
 
-MARGIN = 9 / 8  # experts are kept this much larger than the crops that are shown
+MARGIN = 9 / 8  # photos are kept this much larger than the crops in a batch
 
 
 class ExpertPhotos:
-    """Batches of experts' photos, and of the same photos wrongly exposed.
+    """A source of batches of experts' photos, and of the same photos misexposed.
 
     Args:
-        photos: Experts' photos; their `target`s and names play no part.
+        photos: Experts' photos; their targets play no part.
         size: Side of the images in a batch [px].
-        misexposure: How photos are spoilt.
-        seed: Of the choice, the crops and flips, and the misexposure.
+        misexposure: How photos are misexposed; by default by up to 2.5 stops, the same all over a photo.
+        seed: Seed of the choice, the crops, the flips and the misexposure.
 
     Raises:
         ValueError: If there are no photos, or one isn't a photo (see `photos.check_photo`).
@@ -36,34 +36,34 @@ class ExpertPhotos:
         self.rng = np.random.default_rng(seed)
 
     def batch(self, num: int) -> np.ndarray:
-        """(num, size, size, 3) float32: random photos, a little cropped, half of them mirrored."""
+        """(num, size, size, 3) float32: random photos, slightly cropped, about half of them mirrored."""
         chosen = self.images[self.rng.integers(len(self.images), size=num)]
         corners = self.rng.integers(0, self.images.shape[1] - self.size + 1, (num, 2))
         crops = [image[y : y + self.size, x : x + self.size] for image, (y, x) in zip(chosen, corners, strict=True)]
         return mirrored(np.stack(crops), self.rng) if num else self.images[:0, : self.size, : self.size]
 
     def misexposed(self, num: int) -> np.ndarray:
-        """(num, size, size, 3) float32: such a batch, every photo wrongly exposed."""
+        """(num, size, size, 3) float32: such a batch with every photo misexposed."""
         how = self.misexposure
         spoilt = [misexpose(image, self.rng, ev_range=how.ev_range, local=how.local, bits=how.bits)[0]
                   for image in self.batch(num)]
         return np.stack(spoilt) if num else self.batch(0)
 
     def state_dict(self) -> dict[str, Any]:
-        """What further batches depend on, but for the photos: the state of the random numbers."""
+        """The state of the random numbers, all that later batches depend on besides the photos."""
         return {"rng": rng_state(self.rng)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where another source of the same photos was.
+        """Resumes where another source of the same photos left off.
 
         Args:
-            state: What its `state_dict` gave.
+            state: The result of its `state_dict`.
         """
         self.rng.bit_generator.state = json.loads(state["rng"])
 
 
 def mirrored(images: Array, rng: np.random.Generator) -> Array:
-    """The images, a random half of them flipped left to right."""
+    """The images, each flipped left to right with a probability of one half."""
     xp = array_namespace(images)
     chosen = xp.asarray(rng.random(len(images)) < 0.5, device=device(images))
     return xp.where(chosen[:, None, None, None], xp.flip(images, axis=2), images)

@@ -1,4 +1,4 @@
-"""How a discriminator learns: WGAN-GP (section 2.3), or R3GAN's loss."""
+"""The training of a discriminator, with the loss of WGAN-GP (section 2.3) or R3GAN."""
 
 import copy
 from typing import Any, Literal
@@ -15,17 +15,18 @@ from exposure_env.errors import NotFinite
 
 
 class DiscriminatorTrainer:
-    """Teaches a discriminator to score experts' photos above the agent's (eq. 12).
+    """A trainer that teaches a discriminator to score experts' photos above the agent's (eq. 12).
 
     Args:
         reward: The reward model whose network is trained.
-        learning_rate: Adam's, with betas 0.5 and 0.9 (Exposure's); a number or a schedule of the progress remaining.
-        loss: "wgan-gp", the paper's: difference of mean scores, and a penalty on slopes other than 1 between real and
-            fake. "relativistic", R3GAN's (Huang et al. 2024, arXiv 2501.05441): softplus(fake - real) of random pairs,
-            and half the squared slope at real (R1) and at fake images (R2); slopes vanish where the two are alike.
+        learning_rate: Adam's, with Exposure's betas 0.5 and 0.9; a number or a schedule of the remaining progress.
+        loss: "wgan-gp", the paper's: the difference of mean scores, and a penalty on slopes other than 1 between real
+            and fake images. "relativistic", R3GAN's (Huang et al. 2024, arXiv 2501.05441): softplus(fake - real) of
+            random pairs, and half the squared slope at real (R1) and at fake images (R2); slopes vanish where the two
+            are alike.
         gradient_penalty: Weight of the penalty: lambda, or R3GAN's gamma.
-        one_sided: Of "wgan-gp": penalise only slopes above 1 (Exposure) instead of any other than 1 (the paper).
-        drift: Weight of the mean squared score of real photos; keeps the scores' arbitrary offset near 0.
+        one_sided: For "wgan-gp": whether to penalise only slopes above 1 (Exposure), not all but 1 (the paper).
+        drift: Weight of the mean squared score of real photos, which keeps the arbitrary offset of scores near 0.
         seed: Seed of the interpolation between real and fake.
 
     Raises:
@@ -46,20 +47,20 @@ class DiscriminatorTrainer:
         self.generator = torch.Generator().manual_seed(seed)
 
     def progress(self, remaining: float) -> None:
-        """Sets the learning rate for what remains of the training, from 1 to 0."""
+        """Sets the learning rate for the remaining fraction of the training, which falls from 1 to 0."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule(remaining)
 
     def update(self, real: np.ndarray | Tensor, fake: np.ndarray | Tensor) -> dict[str, float]:
-        """One step of the optimizer.
+        """Takes one step of the optimizer.
 
         Args:
             real: (N, H, W, 3) experts' photos in [0, 1].
             fake: (N, H, W, 3) other photos in [0, 1].
 
         Returns:
-            "loss" (eq. 12, or R3GAN's, without the penalties), "real" and "fake" mean scores, "slope" mean gradient
-            norm, "penalty" the weighted gradient penalty.
+            "loss" (eq. 12, or R3GAN's, without the penalties), the mean scores "real" and "fake", the mean gradient
+            norm "slope", and the weighted gradient penalty "penalty".
 
         Raises:
             ValueError: If the two differ in shape or the loss is not finite.
@@ -89,20 +90,20 @@ class DiscriminatorTrainer:
                 "slope": slope.item(), "penalty": self.weight * penalty.item()}
 
     def penalty(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """The penalty before its weight, and the mean |gradient|.
+        """The unweighted penalty, and the mean |gradient|.
 
-        "wgan-gp": the mean of (|gradient| - 1)^2 on random points between real and fake images. "relativistic":
-        (R1 + R2) / 2, half the mean |gradient|^2 on real images and half that on fake ones.
+        "wgan-gp": the mean of (|gradient| - 1)^2 at random points between real and fake images. "relativistic":
+        (R1 + R2) / 2, half the mean |gradient|^2 at real images and half that at fake ones.
 
         Args:
-            real: (N, H, W, 3) in [0, 1].
-            fake: (N, H, W, 3) in [0, 1].
+            real: (N, H, W, 3) experts' photos in [0, 1].
+            fake: (N, H, W, 3) other photos in [0, 1].
         """
         if self.loss == "wgan-gp":
             mix = torch.rand((len(real), 1, 1, 1), generator=self.generator).to(real.device)
             images = (mix * real + (1 - mix) * fake).requires_grad_(True)
         else:
-            images = torch.cat([real, fake]).requires_grad_(True)  # as many of either: the mean is (R1 + R2) / 2
+            images = torch.cat([real, fake]).requires_grad_(True)  # equally many of both, so the mean is (R1 + R2) / 2
         (gradient,) = torch.autograd.grad(self.network(images).sum(), images, create_graph=True)
         square = gradient.square().sum((1, 2, 3))
         slope = (square + 1e-12).sqrt()
@@ -112,15 +113,15 @@ class DiscriminatorTrainer:
         return (excess.clamp(min=0) if self.one_sided else excess).square().mean(), slope.mean()
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of all that further updates depend on, but for the settings: weights, Adam's moments, generator."""
+        """A copy of what later updates depend on besides the settings: weights, Adam's moments, generator."""
         return copy.deepcopy({"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(),
                               "generator": self.generator.get_state()})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where another trainer with the same settings was.
+        """Resumes where another trainer with the same settings left off.
 
         Args:
-            state: What its `state_dict` gave.
+            state: The result of its `state_dict`.
 
         Raises:
             ValueError: If it is the state of something else.

@@ -1,4 +1,4 @@
-"""The agent that a configuration describes, and the game it is trained in."""
+"""The agent that a configuration describes, and the callback that trains its discriminator."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -21,15 +21,15 @@ from exposure_env.settings import TaskConfig
 def build(
     config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
 ) -> tuple[DeepExposure, AdversarialCallback | None]:
-    """The agent and the game it is trained in, not yet trained; no game if `config.reward` isn't a discriminator.
+    """The untrained agent and its adversarial callback, which is None unless the reward is a discriminator.
 
     Args:
         config: The configuration.
-        photos: What the agent learns to retouch; targets are used by the reward "psnr" alone.
-        experts: Good photos, of other scenes or not, unpaired.
+        photos: Photos to learn to retouch; only the reward "psnr" uses their targets.
+        experts: Good photos, unpaired, of the same scenes or of others.
 
     Raises:
-        ValueError: If there are no photos or experts, or a setting makes no sense.
+        ValueError: If there are no photos or experts, or a setting is invalid.
     """
     for name, least in {"total_timesteps": 1, "seed": 0, "width": 1, "halvings": 0, "n_critic": 1, "warm_up": 0,
                         "discriminator_batch_size": 1, "checkpoint_every": 1}.items():
@@ -73,6 +73,6 @@ def _device(name: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(1, device=name)
-    except (RuntimeError, AssertionError) as error:  # the latter where torch was built without CUDA
+    except (RuntimeError, AssertionError) as error:  # AssertionError if Torch was built without CUDA
         raise ValueError(f'device must be "auto", "cpu" or a GPU like "cuda", not {name!r}: {error}') from error
     return name

@@ -1,4 +1,4 @@
-"""Everything that a training depends on, but the photos; nothing here loads Torch."""
+"""Everything that a training depends on, except the photos; importing this does not load Torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class TrainConfig(Method):
     """
 
     # Settings of the method with other defaults
-    critic_steps: int = 8  # of I and q: steps of the critic per update, each on its share of the episodes
-    shaping: bool = True  # of I and q: use the score of the image so far as a shaping potential
-    ev_penalty: float = 1.2  # pull towards small exposures [score/stop^2]: larger is shyer, but less often wrong
+    critic_steps: int = 8  # steps of the critic (forms I and q) per update, each on its share of the episodes
+    shaping: bool = True  # whether the score of the image so far is a shaping potential for the critic
+    ev_penalty: float = 1.2  # pull towards small exposures [score/stop^2]: a shyer agent that is less often wrong
 
     total_timesteps: int = 40_000  # exposures to try; a photo of six segments takes six
     seed: int = 0  # random seed; on a CPU the same seed gives the same weights
@@ -27,42 +27,42 @@ class TrainConfig(Method):
     # The task; see `exposure_env.settings.TaskConfig`
     task_preset: Literal["recommended", "paper"] = "recommended"  # defaults of the task, see exposure_env/settings.py
     max_segments: int = 6  # largest number of segments in a photo
-    fusion: str | None = None  # how the result is rendered, see exposure_env/fusion.py; None: as in the task preset
-    reward_image: Literal["fused", "local", "both"] | None = None  # image to be scored; None: as in the task preset
-    space: Literal["linear", "encoded"] | None = None  # values that an exposure multiplies; None: as in the task preset
-    planes: Literal["full", "paper"] | None = None  # what the agent sees, 12 planes or the paper's 9; None: as in the task preset
+    fusion: str | None = None  # rendering of the result, see exposure_env/fusion.py; None: the task preset's
+    reward_image: Literal["fused", "local", "both"] | None = None  # image that is scored; None: the task preset's
+    space: Literal["linear", "encoded"] | None = None  # values that an exposure multiplies; None: the task preset's
+    planes: Literal["full", "paper"] | None = None  # what the agent sees: 12 planes or 9; None: the task preset's
     num_envs: int = 64  # photos retouched at once
 
     # The actor
     learning_rate: float = 2e-4  # initial learning rate of the actor
-    learning_rate_decay: float = 0.05  # final learning rate of the actor as a fraction of the initial one
-    critic_learning_rate: float = 2e-3  # of I and q: initial learning rate of the critic
-    critic_learning_rate_decay: float = 0.05  # final learning rate of the critic as a fraction of the initial one
+    learning_rate_decay: float = 0.05  # the actor's rate decays exponentially to this fraction
+    critic_learning_rate: float = 2e-3  # initial learning rate of the critic
+    critic_learning_rate_decay: float = 0.05  # the critic's rate decays exponentially to this fraction
     noise: Literal["ou", "gaussian"] = "ou"  # exploration noise: Ornstein-Uhlenbeck, or independent at each step
     exploration: float = 0.03  # sigma of the exploration noise, in actions
     adam_betas: tuple[float, float] = (0.5, 0.9)  # betas of Adam, for the actor and the critic
     width: int = 16  # channels of the first convolution in all networks
-    halvings: int = 1  # how often the 64 px planes are halved before they enter the networks
+    halvings: int = 1  # how many times the 64 px planes are halved before they enter the networks
 
-    # The reward
-    reward: Literal["discriminator", "psnr"] = "discriminator"  # "psnr", as a yardstick, needs photos with targets
+    # the reward: a discriminator that learns, or "psnr", a yardstick that needs photos with targets
+    reward: Literal["discriminator", "psnr"] = "discriminator"
     discriminator_learning_rate: float = 5e-4  # initial learning rate of the discriminator
-    discriminator_learning_rate_decay: float = 0.05  # its final learning rate as a fraction of the initial one
-    discriminator_loss: Literal["wgan-gp", "relativistic"] = "wgan-gp"  # the paper's (eq. 12), or R3GAN's with R1 and R2
+    discriminator_learning_rate_decay: float = 0.05  # the discriminator's rate decays exponentially to this fraction
+    discriminator_loss: Literal["wgan-gp", "relativistic"] = "wgan-gp"  # the paper's (eq. 12), or R3GAN's (R1 and R2)
     spectral_norm: bool = False  # limit the discriminator's layers to a spectral norm of 1
     discriminator_batch_size: int = 64  # real images, and as many fakes, in a discriminator step
     n_critic: int = 5  # discriminator steps per update of the actor
     warm_up: int = 30  # discriminator steps before the actor's first update
     gradient_penalty: float = 10.0  # weight of the penalty on the discriminator's slope (eq. 12)
-    one_sided: bool = True  # penalise only slopes above 1, not those below
+    one_sided: bool = True  # whether only slopes above 1 are penalised, not those below
     drift: float = 1e-3  # weight of the penalty on the mean squared score of real photos
-    contrast: Literal["variance", "std"] = "std"  # contrast as the discriminator sees it: variance of luminance, or deviation
-    pooled: float = 0.25  # fraction of fakes that come from earlier rollouts
+    contrast: Literal["variance", "std"] = "std"  # the discriminator's contrast statistic: variance or std of luminance
+    pooled: float = 0.25  # fraction of fakes taken from earlier rollouts
     pool_size: int = 2048  # number of images remembered from earlier rollouts
     unfinished: float = 0.0  # fraction of fakes that are images of unfinished episodes
     misexposed: float = 0.5  # fraction of fakes that are misexposed experts' photos
     misexposed_range: tuple[float, float] = (-2.5, 2.5)  # lowest and highest EV of misexposed experts' photos [stops]
-    misexposed_local: float = 0.0  # deviation of their EV within a photo [stops]
+    misexposed_local: float = 0.0  # standard deviation of the local EV map of these photos [stops]
 
 
 PRESETS = {

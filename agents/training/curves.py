@@ -1,4 +1,4 @@
-"""The curves of a training, from its log."""
+"""The curves of a training, drawn from its log."""
 
 import csv
 import io
@@ -12,13 +12,13 @@ from agents.training.diagnostics import SHIFTS
 
 
 def read_csv(text: str) -> dict[str, np.ndarray]:
-    """Columns of a CSV of numbers, by name; empty cells are NaN."""
+    """The columns of a CSV of numbers, by name; empty cells become NaN."""
     rows = list(csv.DictReader(io.StringIO(text)))
     return {name: np.array([float(row[name] or "nan") for row in rows]) for name in (rows[0] if rows else {})}
 
 
 def figure_of_curves(log: dict[str, np.ndarray]) -> Figure:
-    """What there is to see of a training, panel by panel, over the exposures tried.
+    """The curves of a training over the exposures tried, panel by panel.
 
     Args:
         log: Columns as SB3's CSV logger writes them. Panels whose columns are missing are left out: a paired reward
@@ -123,7 +123,7 @@ PANELS = ((_scores, "discriminator/real"), (_returns, "rollout/ep_rew_mean"), (_
 
 
 def _edges(log: dict[str, np.ndarray]) -> np.ndarray:
-    """A row of the log stands for the exposures tried since the one before."""
+    """The edges of the rows of the log: each stands for the exposures tried since the one before."""
     return np.concatenate([[0.0], log["time/total_timesteps"]])
 
 

@@ -1,4 +1,4 @@
-"""What is going on in a training: numbers to log, and pictures of the curves and of what the agent does."""
+"""Diagnostics of a training: numbers to log, and pictures of what the agent does."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,35 +16,35 @@ from exposure_env.photos import Photo
 from exposure_env.rewards import RewardModel
 
 SHIFTS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)  # stops
-BINS = 25  # of the histogram of EVs; the middle one is around 0
+BINS = 25  # of the histogram of EVs; the middle one is centred on 0
 PANEL = 64  # side of a storyboard's pictures [px]
 
 
 def ev_response(reward: RewardModel, images: np.ndarray, shifts: Sequence[float] = SHIFTS) -> np.ndarray:
-    """Mean score of good photos under uniform shifts of their exposure; a healthy discriminator's peak is at 0.
+    """The mean score of good photos under uniform EV shifts; a healthy discriminator peaks at 0.
 
     Args:
-        reward: Reward model that needs no targets.
+        reward: A reward model that needs no targets.
         images: (N, H, W, 3) floats in [0, 1].
-        shifts: Exposure values in stops.
+        shifts: Exposure shifts [stops].
 
     Returns:
-        One score for each shift.
+        One score per shift.
     """
     shifted = [clip(expose(images, shift)) for shift in shifts]
     return np.array([float(np.mean(reward(image, inputs=images, targets=None))) for image in shifted])
 
 
 class Diagnostics(BaseCallback):
-    """Logs what EVs the episodes had, and how the discriminator takes good photos and uniform EV shifts of them.
+    """A callback that logs the episodes' EVs, and the scores of good photos, as they are and under EV shifts.
 
-    It draws no random numbers: a training is the same with it and without.
+    It draws no random numbers, so a training is the same with and without it.
 
     Args:
-        game: The game whose discriminator is looked at; None where the reward doesn't learn.
-        held_out: Good photos that the discriminator is never shown. They tell what it knows from what it remembers;
-            without them a fixed part of the experts' photos is shifted, and there is no such score.
-        every: Rollouts between two looks at EV shifts.
+        game: The adversarial callback whose discriminator is examined; None if the reward doesn't learn.
+        held_out: Good photos that the discriminator is never shown, to tell what it knows from what it remembers.
+            Without them, a fixed part of the experts' photos is shifted, and no held-out score is logged.
+        every: Rollouts between two measurements of the EV shifts.
     """
 
     def __init__(self, game: AdversarialCallback | None = None, held_out: Sequence[Photo] | None = None,
@@ -85,29 +85,29 @@ class Diagnostics(BaseCallback):
 
     def _record_evs(self, evs: np.ndarray, max_ev: float) -> None:
         for step, column in enumerate(evs.T, start=1):
-            if (given := column[~np.isnan(column)]).size:  # few photos have as many segments as there may be
+            if (given := column[~np.isnan(column)]).size:  # few photos have the largest number of segments
                 self.logger.record(f"ev/step_{step}_mean", float(given.mean()))
                 self.logger.record(f"ev/step_{step}_std", float(given.std()))
-        edges = np.linspace(-max_ev, max_ev, BINS + 1) * (1 + 1e-6)  # float32 may round beyond
+        edges = np.linspace(-max_ev, max_ev, BINS + 1) * (1 + 1e-6)  # float32 may round beyond the limits
         shares = np.histogram(evs[~np.isnan(evs)], edges)[0] / np.sum(~np.isnan(evs))
         for low, high, share in zip(edges[:-1], edges[1:], shares, strict=True):
             self.logger.record(f"ev/share_{(low + high) / 2 + 0.0:+.2f}", float(share))
 
     def state_dict(self) -> dict[str, Any]:
-        """What further rows of the log depend on, between two updates."""
+        """The state, between two updates, that later rows of the log depend on."""
         return {"rollouts": self.rollouts, "response": list(self.response)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where another one was.
+        """Resumes where another callback left off.
 
         Args:
-            state: What its `state_dict` gave.
+            state: The result of its `state_dict`.
         """
         self.rollouts, self.response = state["rollouts"], list(state["response"])
 
 
 def storyboards(agent: Agent, photos: Sequence[Photo]) -> np.ndarray:
-    """The agent's episodes on some photos, side by side: (rows, columns, 3) uint8, small."""
+    """Small storyboards of the agent's episodes on some photos, side by side: (rows, columns, 3) uint8."""
     boards = [episode_picture(agent, photo, PANEL) for photo in photos]
     rows = max(len(board) for board in boards)
     return np.concatenate([np.pad(board, ((0, rows - len(board)), (0, 0), (0, 0)), "edge") for board in boards], axis=1)

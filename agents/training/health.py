@@ -1,4 +1,4 @@
-"""Is a training worth going on with? A callback that ends it in time, with a reason."""
+"""Is a training worth continuing? A callback that ends it in time, and says why."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from agents.rewards.adversarial import AdversarialCallback
 
 
 class Health(BaseCallback):
-    """Ends a training that is beyond repair, by `Diverged`.
+    """A callback that ends a training that is beyond repair, by raising `Diverged`.
 
     Args:
-        game: The game, whose discriminator's weights are looked at too; None for none.
-        saturated: Largest fraction of actions at the limits of the EV ...
-        patience: ... for this many updates in a row.
-        largest: Largest size of the experts' score, and of the critic's loss.
+        game: The adversarial callback, whose discriminator's weights are checked too; None if there is none.
+        saturated: Largest healthy fraction of actions at the limits of the EV.
+        patience: Number of updates in a row above `saturated` that end the training.
+        largest: Largest healthy magnitude of the experts' mean score, and of the critic's loss.
     """
 
     def __init__(self, game: AdversarialCallback | None = None, saturated: float = 0.5, patience: int = 10,
@@ -29,7 +29,7 @@ class Health(BaseCallback):
 
     @property
     def healthy(self) -> bool:
-        """Whether there is nothing wrong at present, as far as can be told."""
+        """Whether the last update gave no reason to worry."""
         return self.streak == 0
 
     def _on_training_start(self) -> None:
@@ -65,27 +65,27 @@ class Health(BaseCallback):
                            f"{self.streak} updates: lower learning_rate, or raise ev_penalty")
 
     def state_dict(self) -> dict[str, Any]:
-        """How long the actions have been at their limits, in updates."""
+        """The number of updates for which the actions have been at their limits."""
         return {"streak": self.streak}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where another one was.
+        """Resumes where another callback left off.
 
         Args:
-            state: What its `state_dict` gave.
+            state: The result of its `state_dict`.
         """
         self.streak = state["streak"]
 
 
 class LastRow(KVWriter):
-    """Keeps what was logged last."""
+    """A log writer that keeps only the last row."""
 
     def __init__(self):
         self.values: dict[str, Any] = {}
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
-        """SB3's arguments."""
+        """Keeps the row; arguments as in SB3."""
         self.values = dict(key_values)
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Does nothing: there is nothing to close."""

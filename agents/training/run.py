@@ -1,4 +1,4 @@
-"""Training runs: a configuration, a folder, and what is written there. The only module that knows run folders."""
+"""Training runs: a configuration, a folder, and everything that is written there."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from exposure_env.errors import NotFinite
 from exposure_env.files import remove_leftovers
 from exposure_env.photos import Photo
 
-NUM_STORYBOARDS = 40  # in a whole training, or as many as there are checkpoints
+NUM_STORYBOARDS = 40  # in a whole training; at most one per checkpoint
 
 
 class Run(NamedTuple):
@@ -33,35 +33,35 @@ class Run(NamedTuple):
     model: DeepExposure
     folder: Path
     interrupted: bool
-    untouched: bool = False  # it was finished before, and nothing was left to do
+    untouched: bool = False  # it had finished before, so there was nothing to do
 
 
 def train(config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo], folder: str | os.PathLike,
           callbacks: Sequence[BaseCallback] = (), progress_bar: bool = True, *, held_out: Sequence[Photo] | None = None,
           resume: bool = False, folders: Mapping[str, str] | None = None) -> Run:
-    """Trains an agent and writes all there is to know about it into a folder.
+    """Trains an agent, and writes everything there is to know about it into a folder.
 
-    The folder gets `config.json`, `agent.safetensors` (see `checkpoint.load_agent`), `checkpoint.pt`, `progress.csv`,
-    TensorBoard's events, `storyboards` of two photos as the training goes on, and `curves.png`. Ctrl-C ends the
-    training early; the agent is written all the same, and the run can be resumed from its last checkpoint. On the CPU
-    a resumed run ends with the very weights of one that was never interrupted.
+    The folder receives `config.json`, `photos.json`, `agent.safetensors` (see `saved_agent.load_agent`),
+    `checkpoint.pt`, `progress.csv`, TensorBoard's events, `storyboards` of two photos as the training proceeds, and
+    `curves.png`. Ctrl-C ends the training early; the agent is still written, and the run can be resumed from its last
+    checkpoint. On the CPU a resumed run ends with exactly the weights of one that was never interrupted.
 
     Args:
         config: The configuration.
-        photos: What the agent learns to retouch; targets are used by the reward "psnr" alone.
+        photos: Photos to learn to retouch; only the reward "psnr" uses their targets.
         experts: Good photos, unpaired.
-        folder: Run folder; made if need be.
-        callbacks: Further SB3 callbacks; their own state, if any, is not in the checkpoint.
-        progress_bar: Whether to draw one.
-        held_out: Good photos that the discriminator is never shown, to see what it makes of them.
-        resume: Go on with the interrupted run in the folder, whose configuration and photos must be the same.
-        folders: Where the photos come from, for `photos.json`: "photos", "experts", "held_out".
+        folder: Run folder; created if missing.
+        callbacks: Further SB3 callbacks; the checkpoint does not include their state.
+        progress_bar: Whether to show a progress bar.
+        held_out: Good photos that the discriminator is never shown, to log how it scores them.
+        resume: Whether to resume the interrupted run in the folder; its configuration and photos must be the same.
+        folders: The folders of "photos", "experts" and "held_out", to be noted in `photos.json`.
 
     Raises:
-        ValueError: If the folder holds another run, or with `resume` none, a damaged one or one of another
-            configuration; or `build` complains.
-        Diverged: If the training is beyond repair. The agent and the checkpoint in the folder are those of the last
-            checkpoint that was healthy.
+        ValueError: If the folder holds another run; with `resume`, if it holds no run, a damaged one, or one of another
+            configuration; or if `build` raises it.
+        Diverged: If the training is beyond repair. The agent and the checkpoint in the folder are then those of the
+            last healthy checkpoint.
     """
     folder, settings = Path(folder), asdict(config)
     remove_leftovers(folder / name for name in (FILE_NAME, CHECKPOINT, PROGRESS, "config.json", "photos.json"))
@@ -98,15 +98,15 @@ def train(config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
         raise Diverged(f"the training has gone astray after update {model.num_updates}: {error}. The agent and the "
                        f"checkpoint in {folder} are those of update {checkpoints.written}, the last that were kept; "
                        "settings can't change within a run, so start a new one") from error
-    finally:  # also when the game blew up: the curves show why
-        for callback in bar:  # SB3 leaves it open, drawing over what is printed next
+    finally:  # also if the training diverged: the curves show why
+        for callback in bar:  # SB3 leaves it open, and it would draw over what is printed next
             if hasattr(callback, "pbar"):
                 callback.pbar.close()
         if keep:
             save_agent(folder / FILE_NAME, model.policy, model.exposure_env.task)
         model.logger.close()
         log = read_csv((folder / PROGRESS).read_text())
-        if log:  # empty where it ended before the first update
+        if log:  # empty if it ended before the first update
             figure_of_curves(log).savefig(folder / "curves.png", dpi=110)
     return Run(model, folder, interrupted)
 
@@ -115,7 +115,7 @@ def read_config(folder: Path) -> TrainConfig:
     """The configuration of the run in a folder.
 
     Raises:
-        ValueError: If there is none, or it is of another version.
+        ValueError: If there is none, or another version wrote it.
     """
     kept, names = read_json(folder / "config.json"), {field.name for field in fields(TrainConfig)}
     if different := sorted(kept.keys() ^ names):
@@ -124,16 +124,16 @@ def read_config(folder: Path) -> TrainConfig:
 
 
 def read_folders(folder: Path) -> dict[str, str]:
-    """Where the photos of the run in a folder come from: "photos", "experts", "held_out", as far as was told.
+    """The folders that a run's photos came from, where noted: "photos", "experts" and "held_out".
 
     Raises:
-        ValueError: If there is no run.
+        ValueError: If the folder holds no run.
     """
     return dict(read_json(folder / "photos.json").get("folders", {}))
 
 
 class _Kept:
-    """What a checkpoint brings along for people: the agent as it is, and now and then what it does with two photos."""
+    """What is written along with a checkpoint: the agent, and now and then its storyboards of two photos."""
 
     def __init__(self, model: DeepExposure, folder: Path, total_timesteps: int):
         self.model, self.folder, self.total_timesteps, self.drawn = model, folder, total_timesteps, -1

@@ -1,4 +1,4 @@
-"""The log of a training run, which a later process can go on with: progress.csv and TensorBoard's events."""
+"""The log of a training run, which a resumed run continues: progress.csv and TensorBoard's events."""
 
 import csv
 import io
@@ -15,11 +15,11 @@ PROGRESS = "progress.csv"
 
 
 class ProgressLog(KVWriter):
-    """SB3's log as a CSV file that a later process can go on with.
+    """SB3's log as a CSV file that a resumed run continues.
 
     Args:
         path: File to write.
-        rows: Rows that are kept of those in it; the others, written after the last checkpoint, are dropped.
+        rows: Number of existing rows to keep; the rest, written after the last checkpoint, are dropped.
     """
 
     def __init__(self, path: Path, rows: int = 0):
@@ -29,7 +29,7 @@ class ProgressLog(KVWriter):
         self._begin(kept[1:])
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
-        """Appends a row; SB3's arguments."""
+        """Appends a row; arguments as in SB3."""
         values = filter_excluded_keys(key_values, key_excluded, "csv")
         if fresh := [key for key in values if key not in self.keys]:
             self.keys += fresh
@@ -46,7 +46,7 @@ class ProgressLog(KVWriter):
         return list(csv.reader(self.path.read_text().splitlines()))
 
     def _begin(self, rows: list[list[str]]) -> None:
-        """Writes header and rows, those lengthened to it, atomically; further rows will be appended."""
+        """Writes header and rows, padded to the header, whole or not at all, and opens the file to append to it."""
         padded = [row + [""] * (len(self.keys) - len(row)) for row in rows]
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([self.keys, *padded] if self.keys else [])
@@ -57,11 +57,11 @@ class ProgressLog(KVWriter):
 
 
 class Events(TensorBoardOutputFormat):
-    """TensorBoard's events; those of later steps, written after the last checkpoint, are no longer shown.
+    """TensorBoard's events; existing ones of later steps, written after the last checkpoint, are hidden.
 
     Args:
-        folder: Where they are written.
-        step: Last step to show of those that are there.
+        folder: Folder to write to.
+        step: Last existing step to show.
     """
 
     def __init__(self, folder: Path, step: int = 0):
@@ -69,11 +69,11 @@ class Events(TensorBoardOutputFormat):
 
 
 def run_logger(folder: Path, rows: int = 0, step: int = 0) -> Logger:
-    """The log of a run, SB3's.
+    """SB3's logger for a run.
 
     Args:
-        folder: Where it is written.
-        rows: Rows to keep of the progress.csv that is there.
-        step: Exposures tried when the last of them was written.
+        folder: Folder to write to.
+        rows: Number of rows to keep in an existing progress.csv.
+        step: Exposures tried when the last of these rows was written.
     """
     return Logger(str(folder), [ProgressLog(folder / PROGRESS, rows), Events(folder, step)])

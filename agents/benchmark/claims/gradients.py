@@ -1,4 +1,4 @@
-"""Eq. (13) of the paper, measured: the angles between the gradients that the forms of DeepExposure give one actor."""
+"""Eq. (13) of the paper, measured: the angles between the gradients that DeepExposure's forms give the same actor."""
 
 from dataclasses import replace
 from typing import Any
@@ -16,18 +16,18 @@ from agents.training.configuration import TrainConfig
 from exposure_env import episode
 from exposure_env.photos import Photo
 
-NUM_MOMENTS = 5  # of a training, at which gradients are compared
+NUM_MOMENTS = 5  # how many times in a training gradients are compared
 
 
 class Gradients(BaseCallback):
-    """Compares the actor's gradients of all forms: same actor, same episodes, same discriminator.
+    """A callback that compares the actor's gradients of all forms: same actor, same episodes, same discriminator.
 
-    The penalty on exposures is left out, as it is the same in all. Each critic has learned from every rollout, the one
-    with shaping and the one without, whichever of them the agent itself uses.
+    The penalty on exposures is left out, as it is the same in all. Both critics, with shaping and without, learn from
+    every rollout, whichever of them the agent itself uses.
 
     Args:
-        config: Of the training.
-        moments: How many times in it.
+        config: Configuration of the training.
+        moments: Number of comparisons in the training.
     """
 
     def __init__(self, config: TrainConfig, moments: int = NUM_MOMENTS):
@@ -40,7 +40,7 @@ class Gradients(BaseCallback):
             "II, final": {"value": "discriminator", "value_image": "final"},
             "II, next": {"value": "discriminator", "value_image": "next"}, "pathwise": {"value": "pathwise"},
         }  # fmt: skip
-        grey = [Photo("grey", np.full((64, 64, 3), 0.5, np.float32))]  # only the networks are wanted
+        grey = [Photo("grey", np.full((64, 64, 3), 0.5, np.float32))]  # never retouched: only the networks are needed
         self.forms = {}
         for name, changed in changes.items():
             form, _ = build(replace(self.config, **changed), grey, grey)
@@ -64,15 +64,15 @@ class Gradients(BaseCallback):
 
 
 def compare_gradients(forms: dict[str, DeepExposure], finished: episode.EpisodeState) -> dict[str, Any]:
-    """Cosines between the forms' gradients of the actor's weights.
+    """The cosines between the forms' gradients with respect to the actor's weights.
 
     Args:
-        forms: Algorithms with one actor in one environment.
-        finished: N finished episodes, Torch.
+        forms: Algorithms, by name, that share one actor and one environment.
+        finished: N finished episodes, as tensors.
 
     Returns:
-        "cosines" of each pair of forms, "norms" of the gradient per transition, and "halves", the cosine between the
-        gradients of the first and the second half of the episodes: how far a gradient can be trusted at all.
+        "cosines" of each pair of forms, "norms" of the gradients per transition, and "halves", the cosine between the
+        gradients of the first and the second half of the episodes, which shows how far a gradient can be trusted.
     """
     halves = torch.arange(len(finished.step)).tensor_split(2)
     parts = {name: [gradient(form, episode.select(finished, half)) for half in halves] for name, form in forms.items()}
@@ -88,8 +88,8 @@ def gradient(form: DeepExposure, finished: episode.EpisodeState) -> Tensor:
     """The gradient that the actor would ascend, summed over transitions, as one vector.
 
     Args:
-        form: Algorithm.
-        finished: N finished episodes, Torch.
+        form: The algorithm.
+        finished: N finished episodes, as tensors.
     """
     weights = list(form.policy.actor.parameters())
     total = torch.zeros(sum(weight.numel() for weight in weights))
@@ -100,6 +100,6 @@ def gradient(form: DeepExposure, finished: episode.EpisodeState) -> Tensor:
 
 
 def cosine(first: Tensor, second: Tensor) -> float | None:
-    """Cosine of the angle between two vectors; None where one is zero."""
+    """The cosine of the angle between two vectors; None if either is zero."""
     norms = float(first.norm() * second.norm())
     return None if norms == 0 else float(first @ second) / norms

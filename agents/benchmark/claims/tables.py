@@ -1,4 +1,4 @@
-"""What the measurements of `claims` come to: one table a claim, as text, Markdown and CSV, and one figure for all."""
+"""The measurements of the claims: one table per claim, as text, Markdown and CSV, and one figure for all."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from agents.benchmark.claims.trainings import CLAIMS, RENDERINGS
 from agents.evaluation.metrics import interval
 
-REFERENCE = "I"  # form whose gradient the others are compared with
+REFERENCE = "I"  # the form whose gradient the others are compared with
 
 
 class Measured(NamedTuple):
@@ -21,45 +21,45 @@ class Measured(NamedTuple):
 
     variant: str
     seed: int
-    results: dict[str, Any]  # see `claims.measure`
+    results: dict[str, Any]  # see `trainings.measure`
 
     def gain(self, fusion: str | None = None) -> float:
-        """Gain in PSNR over the untouched photo [dB], rendered as delivered or by another fusion."""
+        """The gain in PSNR over the untouched photo [dB], rendered as delivered or with another fusion."""
         return self.results["psnr"][fusion or self.results["fusion"]] - self.results["input_psnr"]
 
     @property
     def cpu_per_1000(self) -> float:
-        """Processor time for 1000 transitions [s]."""
+        """The processor time per 1000 transitions [s]."""
         return 1000 * self.results["cpu_seconds"] / self.results["timesteps"]
 
 
 class Table(NamedTuple):
-    """A claim's table."""
+    """The table of a claim."""
 
     claim: str
     headings: tuple[str, ...]
     rows: list[tuple[str, ...]]
 
     def text(self) -> str:
-        """As aligned plain text, under what the paper says."""
+        """The table as aligned plain text, under what the paper says."""
         lines = [self.headings, *self.rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         aligned = ("  ".join([f"{line[0]:<{widths[0]}}", *map(str.rjust, line[1:], widths[1:])]) for line in lines)
         return "\n".join([f"Section {CLAIMS[self.claim].section}: {CLAIMS[self.claim].says}", *aligned])
 
     def markdown(self) -> str:
-        """In Markdown, under a heading."""
+        """The table in Markdown, under a heading."""
         lines = [self.headings, ("---", *["---:"] * (len(self.headings) - 1)), *self.rows]
         says = f"Section {CLAIMS[self.claim].section}: {CLAIMS[self.claim].says}."
         return "\n".join([f"## {self.claim}", "", says, "", *(f"| {' | '.join(line)} |" for line in lines), ""])
 
 
 def tables(cells: Sequence[Measured], claims: Sequence[str] = ()) -> list[Table]:
-    """One table for each claim that has been measured at all.
+    """One table for each claim of which anything has been measured.
 
     Args:
         cells: Measured trainings.
-        claims: Names in `claims.CLAIMS`; by default all.
+        claims: Keys of `trainings.CLAIMS`; by default all.
     """
     made = []
     for claim in claims or CLAIMS:
@@ -70,12 +70,12 @@ def tables(cells: Sequence[Measured], claims: Sequence[str] = ()) -> list[Table]
 
 
 def write_tables(cells: Sequence[Measured], folder: Path, claims: Sequence[str] = ()) -> str:
-    """Writes `claims.md`, a `claims_<claim>.csv` for each claim, and `claims.png`; the tables as plain text.
+    """Writes `claims.md`, a `claims_<claim>.csv` for each claim, and `claims.png`; returns the tables as text.
 
     Args:
         cells: Measured trainings.
-        folder: Made if need be.
-        claims: Names in `trainings.CLAIMS`; by default all.
+        folder: Folder to write to; created if missing.
+        claims: Keys of `trainings.CLAIMS`; by default all.
     """
     made = tables(cells, claims)
     folder.mkdir(parents=True, exist_ok=True)
@@ -183,7 +183,7 @@ def _ends(values: Sequence[float | None]) -> str:
 
 
 def format_csv(cells: Sequence[Measured], claim: str) -> str:
-    """All numbers behind a claim's table as CSV, one a line: variant, seed, name, value."""
+    """All numbers behind a claim's table as CSV, one per line: variant, seed, name, value."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("variant", "seed", "name", "value"))
@@ -196,7 +196,7 @@ def format_csv(cells: Sequence[Measured], claim: str) -> str:
 
 
 def _flat(value: Any, name: str = "") -> list[tuple[str, Any]]:
-    """(name, value) of all leaves of nested dicts and lists."""
+    """The (name, value) pairs of all leaves of nested dicts and lists."""
     if isinstance(value, dict | list):
         items = value.items() if isinstance(value, dict) else enumerate(value)
         return [leaf for key, each in items for leaf in _flat(each, f"{name}/{key}" if name else str(key))]
@@ -204,7 +204,7 @@ def _flat(value: Any, name: str = "") -> list[tuple[str, Any]]:
 
 
 def figure(cells: Sequence[Measured]) -> Figure:
-    """One panel a claim; empty where nothing has been measured."""
+    """A figure with one panel per claim, empty where nothing has been measured."""
     drawn = Figure(figsize=(15, 8.5), layout="constrained")
     for axes, claim in zip(drawn.subplots(2, 3).flat, CLAIMS, strict=True):
         groups = _groups(cells, claim)

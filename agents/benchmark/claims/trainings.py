@@ -1,6 +1,6 @@
-"""The paper's own claims, put to the test: which trainings that takes, and what is measured in each.
+"""The paper's claims, put to the test: which trainings that takes, and what is measured in each.
 
-One training serves every claim that needs it. What is measured is numbers only; `tables` makes tables of them.
+A training serves every claim that needs it. The measurements are plain numbers; `tables` makes tables of them.
 """
 
 import time
@@ -33,7 +33,7 @@ from exposure_env.photos import FolderPhotos
 from exposure_env.task import ExposureTask
 
 RENDERINGS = ("mask_pyramid", "local", "mertens")
-PAPER = ("total_timesteps", "seed", "device")  # all that the preset `paper` takes over from the base
+PAPER = ("total_timesteps", "seed", "device")  # all that the variants of the preset `paper` take over from the base
 RATES = [f"{name}{suffix}" for name in ("learning_rate", "critic_learning_rate", "discriminator_learning_rate")
          for suffix in ("", "_decay")]
 
@@ -43,18 +43,18 @@ def _values(settings: TrainConfig, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _one_batch(base: TrainConfig, divisor: int = 1) -> TrainConfig:
-    """An update after each mini-batch; the discriminator sees as many images per episode as before."""
+    """The base with an update after each mini-batch, and as many images per episode for the discriminator as before."""
     images = base.n_critic * base.discriminator_batch_size / base.n_batches  # per mini-batch
     return replace(base, n_batches=1, num_envs=base.batch_size, n_critic=1,
                    discriminator_batch_size=max(1, round(images)), learning_rate=base.learning_rate / divisor)
 
 
 class Variant(NamedTuple):
-    """A training: what it changes in the configuration."""
+    """A kind of training, by what it changes in the configuration."""
 
     config: Callable[[TrainConfig], TrainConfig]
     replay: bool = False  # whether Stable-Baselines3's DDPG learns instead
-    gradients: bool = False  # whether gradients are compared on the way
+    gradients: bool = False  # whether gradients are compared along the way
 
 
 def _second(base: TrainConfig, **changes: Any) -> TrainConfig:
@@ -83,7 +83,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 class Claim(NamedTuple):
-    """What the paper says, and which trainings speak to it."""
+    """A claim of the paper, and the trainings that test it."""
 
     section: str
     says: str
@@ -104,10 +104,10 @@ CLAIMS: dict[str, Claim] = {
 
 
 def variants_of(claims: Sequence[str] = ()) -> list[str]:
-    """The trainings that claims need, by default all claims; each once.
+    """The trainings that the claims need, each once; by default those of all claims.
 
     Raises:
-        ValueError: If there is no such claim.
+        ValueError: If a claim is unknown.
     """
     if unknown := [name for name in claims if name not in CLAIMS]:
         raise ValueError(f"claims are {list(CLAIMS)}, not {unknown[0]!r}")
@@ -119,33 +119,33 @@ class Order(NamedTuple):
 
     variant: str
     seed: int
-    base: TrainConfig  # which the variant changes
+    base: TrainConfig  # the configuration that the variant changes
     photos: str | None = None  # folder of good photographs; None for the sample photos
 
     @property
     def config(self) -> TrainConfig:
-        """The training's own configuration."""
+        """The configuration of the training."""
         return VARIANTS[self.variant].config(replace(self.base, seed=self.seed))
 
     @property
     def name(self) -> str:
-        """What its file is called, but for the suffix."""
+        """The name of its file, without the suffix."""
         words = "".join(letter if letter.isalnum() else " " for letter in self.variant).split()
         return f"{'_'.join(words)}-seed{self.seed}"
 
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that the training's results depend on, but for versions of software."""
+        """Everything that the training's results depend on, except the versions of software."""
         photos = fingerprint({} if self.photos is None else {"photos": self.photos})
         return {"variant": self.variant, "seed": self.seed, "photos": photos, "config": asdict(self.config)}
 
     def path(self, out: Path) -> Path:
-        """Its file in the folder of finished trainings."""
+        """The training's file in the folder of finished trainings."""
         return out / f"{self.name}.json"
 
     def finished(self, out: Path) -> bool:
-        """Whether its file is there.
+        """Whether its file exists.
 
         Raises:
             ValueError: If it was made with other settings.
@@ -162,13 +162,13 @@ class Order(NamedTuple):
 
 def run_orders(orders: Sequence[Order], out: Path, jobs: int = 1, together: bool = False
                ) -> Iterator[tuple[Order, str | None]]:
-    """Runs what is not finished; yields each training when it is, with what went wrong or None.
+    """Runs the unfinished trainings; yields each when it is over, with an error message or None.
 
     Args:
-        orders: Trainings.
-        out: Folder of the finished ones.
-        jobs: Processes at once.
-        together: Whether all run in one process: it is sooner over, but peaks of memory mean nothing.
+        orders: The trainings; finished ones are skipped.
+        out: Folder of the finished trainings.
+        jobs: Number of processes at once.
+        together: Whether all run in one process: that is faster, but peaks of memory mean nothing.
     """
     left = [order for order in orders if not order.finished(out)]
     batches = [left] if together else [[order] for order in left]
@@ -178,10 +178,10 @@ def run_orders(orders: Sequence[Order], out: Path, jobs: int = 1, together: bool
 
 
 def run_order(order: dict[str, Any]) -> None:
-    """Trains and measures here and now, and writes the file; see `workers`.
+    """Trains and measures in this process, and writes the file; see `workers`.
 
     Args:
-        order: Fields of `Order` as JSON holds them, and "out".
+        order: The fields of `Order`, and "out", as read from JSON.
     """
     out = Path(order["out"])
     training = Order(order["variant"], order["seed"], config_of(order["base"]), order["photos"])
@@ -197,7 +197,7 @@ def _split(photos: str | None) -> Split:
 
 
 def agent_of(order: Order, split: Split) -> tuple[BaseAlgorithm, list[BaseCallback]]:
-    """The agent, not yet trained, and the callbacks it is trained with. It gets none of the targets."""
+    """The untrained agent, which gets no targets, and the callbacks it is trained with."""
     variant, config = VARIANTS[order.variant], order.config
     method = "ddpg" if variant.replay else order.variant
     model, callbacks = trials.learner(Trial(method, config, split, training=[], full_size=False))
@@ -205,10 +205,10 @@ def agent_of(order: Order, split: Split) -> tuple[BaseAlgorithm, list[BaseCallba
 
 
 def measure(order: Order) -> dict[str, Any]:
-    """Trains, and measures all that any claim asks of this training; numbers, None for those that are not defined.
+    """Trains, and measures everything that any claim asks of this training: numbers, None if undefined.
 
     Args:
-        order: What to train. In a process of its own the peak of memory is the training's own.
+        order: The training. Its peak of memory is right only in a process of its own.
     """
     torch.set_num_threads(1)
     split = _split(order.photos)
@@ -235,7 +235,7 @@ def measure(order: Order) -> dict[str, Any]:
 
 
 def _episodes(model: BaseAlgorithm, task: ExposureTask) -> episode.EpisodeState:
-    """All photos of the task played to their ends, without noise."""
+    """All photos of the task, played to their end without noise."""
     scenes = paired_scenes(task)
     return episode.concatenate([play(model, task, task.start(scenes[i : i + 64])) for i in range(0, len(scenes), 64)])
 
@@ -245,16 +245,16 @@ def _rendered(fusion: str, task: ExposureTask, state: episode.EpisodeState) -> n
 
 
 def rank_correlations(task: ExposureTask, finished: episode.EpisodeState) -> dict[str, Any]:
-    """Does the score of an unfinished image tell that of the finished one? Spearman's rank correlation over photos.
+    """Spearman's rank correlations, over photos, between the scores of unfinished and of finished images.
 
     Args:
-        task: Its reward model gives the scores.
+        task: The task, whose reward model D gives the scores.
         finished: N finished episodes; only those of the full length K count.
 
     Returns:
-        "photos", how many these are; "score", for each t in 0..K-1 the correlation of D(S_t) with D(S_K); "gain", that
-        of the gains over the untouched photo, D(S_t) - D(S_0) with D(S_K) - D(S_0), from t = 1: photos differ in their
-        scores far more than exposures change them, which is all that the first kind may be telling.
+        "photos", the number of these episodes; "score", the correlation of D(S_t) with D(S_K) for each t in 0..K-1;
+        "gain", for each t in 1..K-1 that of the gains over the untouched photo, D(S_t) - D(S_0) with D(S_K) - D(S_0).
+        Photos differ in score far more than exposures change it, so "score" alone may say nothing about exposures.
     """
     length = task.config.max_segments
     whole = episode.select(finished, finished.num_segments == length)
@@ -268,6 +268,6 @@ def rank_correlations(task: ExposureTask, finished: episode.EpisodeState) -> dic
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
-    """Spearman's rank correlation; None where either is constant or they have fewer than two values."""
+    """Spearman's rank correlation; None if either is constant or they have fewer than two values."""
     value = pearson(np.stack([rankdata(first), rankdata(second)], 1))
     return None if np.isnan(value) else value
