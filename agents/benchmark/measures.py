@@ -42,7 +42,7 @@ def summary(content: dict[str, Any]) -> dict[str, float | None]:
         distances = [float(wasserstein_distance(*columns)) for columns in zip(ours.T, experts.T, strict=True)]
         numbers |= {f"{prefix}{name}_distance": value for name, value in zip(STATISTICS, distances, strict=True)}
         numbers[f"{prefix}distance"] = float(np.mean(distances))
-    return {name: _plain(value) for name, value in numbers.items()}
+    return {name: plain(value) for name, value in numbers.items()}
 
 
 def image_statistics(image: np.ndarray) -> list[float]:
@@ -52,10 +52,10 @@ def image_statistics(image: np.ndarray) -> list[float]:
     return statistics(planes, "std")[0].tolist()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The value rounded for JSON, with None for NaN."""
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     if isinstance(value, float):
         return round(value, 4) if math.isfinite(value) else None
     return value

@@ -10,7 +10,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.baselines.off_policy import build_off_policy
 from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle
-from agents.benchmark.measures import _plain, image_statistics, machine, peak_mb, summary, versions
+from agents.benchmark.measures import plain, image_statistics, machine, peak_mb, summary, versions
 from agents.benchmark.methods import BASELINES, OFF_POLICY
 from agents.benchmark.protocols import Split
 from agents.evaluation.comparing import NUM_FITTED
@@ -165,7 +165,7 @@ def _content(trial: Trial, evaluation: Evaluation, results: dict[str, Any]) -> d
         kept = {name: value for name, value in record._asdict().items() if name != "image"}
         kept["input_psnr"] = float(psnr(image[None], target[None])[0])
         kept["statistics"], kept["target_statistics"] = image_statistics(record.image), image_statistics(target)
-        photos.append({name: _plain(value) for name, value in kept.items()})
-    experts = [_plain(image_statistics(photo.image)) for photo in trial.split.experts]
+        photos.append({name: plain(value) for name, value in kept.items()})
+    experts = [plain(image_statistics(photo.image)) for photo in trial.split.experts]
     content = {"photos": photos, "experts": experts, "max_ev": evaluation.max_ev}
     return {"versions": versions(), "machine": machine(), "results": summary(content) | results, **content}

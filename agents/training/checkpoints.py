@@ -24,7 +24,6 @@ CHECKPOINT = "checkpoint.pt"
 FORMAT = "deepexposure-gym checkpoint, version 1"
 
 
-
 class Randomness:
     """The random number generators that a whole process shares: Python's, NumPy's and Torch's."""
 

@@ -13,7 +13,6 @@ from exposure_env.files import written_whole
 PROGRESS = "progress.csv"
 
 
-
 class ProgressLog(KVWriter):
     """SB3's log as a CSV file that a resumed run continues.
 

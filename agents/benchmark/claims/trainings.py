@@ -133,7 +133,6 @@ class Order(NamedTuple):
         words = "".join(letter if letter.isalnum() else " " for letter in self.variant).split()
         return f"{'_'.join(words)}-seed{self.seed}"
 
-
     @property
     def settings(self) -> dict[str, Any]:
         """Everything that the training's results depend on, except the versions of software."""
