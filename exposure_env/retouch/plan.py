@@ -91,7 +91,7 @@ class RetouchPlan:
         if np.shape(thumbnail) != (*self.labels.shape, 3):
             raise ValueError(f"the thumbnail must be of shape {(*self.labels.shape, 3)}, not {np.shape(thumbnail)}")
         evs = self.evs.astype(np.float32)
-        return function(thumbnail[None], self.labels[None], evs[None], space=self.space, **self.fusion_options)
+        return function(thumbnail[None], self.labels[None], evs[None], space=self.space, **self.options)
 
     def to_json(self) -> str:
         """The plan as a JSON object: the fields, and "format", which names the version."""
