@@ -10,7 +10,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.baselines.off_policy import build_off_policy
 from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle
-from agents.benchmark.measures import plain, image_statistics, machine, peak_mb, summary, versions
+from agents.benchmark.measures import image_statistics, machine, peak_mb, plain, summary, versions
 from agents.benchmark.methods import BASELINES, OFF_POLICY
 from agents.benchmark.protocols import Split
 from agents.evaluation.comparing import NUM_FITTED
