@@ -3,15 +3,26 @@
 import os
 from pathlib import Path
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before Torch is loaded; other tests take the other processors
+
 import cv2
 import numpy as np
 import pytest
 import skimage.data
 import torch
 
-FOLDER = Path(os.environ.get("EXPOSURE_TEST_PHOTOS") or Path(__file__).parents[2] / "shared" / "data")
+from tests.repository import ROOT
+
+FOLDER = Path(os.environ.get("EXPOSURE_TEST_PHOTOS") or ROOT.parent / "shared" / "data")
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 NUM_PHOTOS = 12
+
+
+def pytest_addoption(parser, pluginmanager):
+    """Without pytest-xdist (-p no:xdist), what pyproject.toml asks of it means nothing."""
+    if not pluginmanager.hasplugin("xdist"):
+        for name in ("--numprocesses", "--maxprocesses", "--dist"):
+            parser.addoption(name)
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """Every example and benchmark runs, says what it did, and writes where it was told to."""
 
+import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +15,14 @@ from PIL import Image
 
 from agents.saved_agent import load_agent
 from exposure_env.files import ImageFile, save_image
+from tests.repository import ROOT
 
-ROOT = Path(__file__).parents[1]
 PROGRAMS = sorted(path.relative_to(ROOT).as_posix() for folder in ("benchmarks", "examples")
                   for path in (ROOT / folder).glob("*.py") if '"__main__"' in path.read_text("utf-8"))
+ARGUMENTS = {  # all but `env_cached`, whose eight processes each load Torch; a test of its own measures with two
+    "benchmarks/speed.py": ["--only", "blend_24mp", "blend_50mp", "blend_error", "blend_64", "segment_64",
+                            "env_uncached", "env_discriminator", "first_calls"],
+}  # fmt: skip
 CACHES = {".git", "__pycache__", ".pytest_cache", ".ruff_cache"}
 ANNOUNCED = re.compile(r"[\w*]+\.(?:png|jpg|json|csv|safetensors|mp4|gif|zip)\b")
 
@@ -37,26 +43,41 @@ def start(program: str, *arguments, cwd: Path) -> subprocess.CompletedProcess:
                           capture_output=True, text=True, timeout=240)
 
 
+@pytest.fixture
+def here(tmp_path, monkeypatch, capsys):
+    """A function that runs a program in this process, in a folder of its own: what it prints, or its complaint."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(program: str, *arguments) -> str:
+        monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
+        capsys.readouterr()
+        runpy.run_path(str(ROOT / program), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
 @pytest.fixture(scope="module")
-def quick():
-    """What a program printed when it ran with --quick, by its path; filled by `test_program`."""
-    return {}
+def quick(tmp_path_factory):
+    """A function that runs a program with --quick, once: what it printed, and where it was told to write, if it was."""
+    runs = {}
+
+    def run(program: str) -> tuple[str, Path | None]:
+        if program not in runs:
+            runs[program] = with_quick(program, tmp_path_factory.mktemp("quick"))
+        return runs[program]
+
+    return run
 
 
-def test_there_are_examples_and_benchmarks():
-    assert {"examples/quickstart.py", "examples/solvable.py", "benchmarks/speed.py",
-            "benchmarks/training_speed.py"} <= set(PROGRAMS)
-
-
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_program(program, tmp_path, quick):
+def with_quick(program: str, folder: Path) -> tuple[str, Path | None]:
     """With --quick and, where there is one, --out; whatever file its last words name must be there."""
-    before, cwd, out = repository(), tmp_path / "cwd", tmp_path / "out"
+    before, cwd, out = repository(), folder / "cwd", folder / "out"
     cwd.mkdir()
     source = (ROOT / program).read_text()
     writes = re.search(r"^    out: ", source, re.MULTILINE) is not None or '"--out"' in source
-    done = start(program, "--quick", *(["--out", out] if writes else []), cwd=cwd)
-    quick[program] = done.stdout
+    arguments = [*(["--out", out] if writes else []), *ARGUMENTS.get(program, [])]
+    done = start(program, "--quick", *arguments, cwd=cwd)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() and "Traceback" not in done.stderr and "Warning" not in done.stderr, done.stderr
     assert repository() <= before, "it wrote into the repository"
@@ -67,6 +88,17 @@ def test_program(program, tmp_path, quick):
         for pattern in announced:
             files = list(out.rglob(pattern)) if out.is_dir() else [out]
             assert files and all(file.stat().st_size for file in files), pattern
+    return done.stdout, out if writes else None
+
+
+def test_there_are_examples_and_benchmarks():
+    assert {"examples/quickstart.py", "examples/solvable.py", "benchmarks/speed.py",
+            "benchmarks/training_speed.py"} <= set(PROGRAMS)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_program(program, quick):
+    quick(program)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -76,20 +108,59 @@ def test_a_program_shows_how_to_call_it(program):
     assert "--quick" in source.split('"""')[1]
 
 
-def test_solvable_reports_two_errors_in_stops(tmp_path, quick):
-    printed = quick.get("examples/solvable.py") or start("examples/solvable.py", "--quick", cwd=tmp_path).stdout
-    agent, constant = map(float, re.search(r"agent ([\d.]+), best constant EV ([\d.]+) stops", printed).groups())
+# What they say and keep
+
+
+def test_speed_is_measured_against_processes_too_and_written_where_asked(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import environments
+    import speed
+
+    assert set(ARGUMENTS["benchmarks/speed.py"][1:]) | {"env_cached"} == set(speed.MEASUREMENTS)
+    monkeypatch.setattr(environments, "NUM_PEERS", 2)
+    speed.main(speed.BenchmarkSpeed(("env_cached",), json=tmp_path / "speed.json", table=tmp_path, quick=True))
+    figures = json.loads((tmp_path / "speed.json").read_text())
+    names = {"env_cached_sync", "env_cached_subproc"}
+    assert names < figures.keys() and all(figures[name] > 0 for name in names)
+    assert all(f"| `{name}` |" in (tmp_path / "speed.md").read_text() for name in names)
+    assert names <= {line.split()[0] for line in capsys.readouterr().out.splitlines()}
+
+
+def errors(printed: str) -> tuple[float, ...]:
+    """Of the agent and of the best constant EV."""
+    return tuple(map(float, re.search(r"agent ([\d.]+), best constant EV ([\d.]+) stops", printed).groups()))
+
+
+def test_solvable_reports_two_errors_in_stops(quick):
+    agent, constant = errors(quick("examples/solvable.py")[0])
     assert 0.5 < constant < 0.75  # a uniform draw from 2.5 stops is 0.625 off its median, on average
     assert 0 < agent < 2
 
 
-def test_solvable_tile_by_tile(tmp_path):
-    printed = start("examples/solvable.py", "--quick", "--segments", "4", "--value", "critic", cwd=tmp_path).stdout
-    agent, constant = map(float, re.search(r"agent ([\d.]+), best constant EV ([\d.]+) stops", printed).groups())
+def test_solvable_tile_by_tile(here, one_thread):
+    agent, constant = errors(here("examples/solvable.py", "--segments", "4", "--value", "critic",
+                                  "--total-timesteps", "256"))
     assert 0.5 < constant < 0.75 and 0 < agent < 2
 
 
-def test_quickstart_with_photos_of_ones_own(tmp_path):
+def test_finished_trainings_are_kept_and_checked(quick, here, tmp_path):
+    """A second call trains nothing and leaves the other claim's training alone; other settings are refused."""
+    program, out = "examples/paper_claims.py", quick("examples/paper_claims.py")[1]
+    files = {path: path.stat().st_mtime_ns for path in out.glob("*-seed0.json")}
+    assert {path.name for path in files} == {"I-seed0.json", "II-seed0.json", "gradients-seed0.json"}
+    again = here(program, "--quick", "--out", out, "--only", "cost", "--table", tmp_path / "table")
+    assert "2 trainings, 2 of them finished already" in again
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+    assert {path.name for path in (tmp_path / "table").iterdir()} == {"claims.md", "claims_cost.csv", "claims.png"}
+    content = json.loads((out / "I-seed0.json").read_text())
+    changed = json.loads(json.dumps(content))
+    changed["settings"]["config"]["gamma"] = 0.5
+    (tmp_path / "I-seed0.json").write_text(json.dumps(changed))
+    with pytest.raises(SystemExit, match="I-seed0.json"):
+        here(program, "--quick", "--out", tmp_path, "--only", "cost")
+
+
+def test_quickstart_with_photos_of_ones_own(here, one_thread, tmp_path):
     rng = np.random.default_rng(0)
     for i, name in enumerate(("astronaut", "chelsea", "coffee", "rocket", "astronaut", "coffee")):
         photo = getattr(skimage.data, name)()
@@ -99,18 +170,17 @@ def test_quickstart_with_photos_of_ones_own(tmp_path):
             (tmp_path / folder).mkdir(exist_ok=True)
             save_image(tmp_path / folder / f"{i}_{name}.{'jpg' if i % 2 else 'png'}", ImageFile(pixels))
     folders = ("--photos", tmp_path / "photos", "--experts", tmp_path / "experts")
-    done = start("examples/quickstart.py", "--quick", *folders, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    printed = here("examples/quickstart.py", "--quick", *folders)
     (folder,) = (tmp_path / "runs").iterdir()
-    assert "6 photos and 4 experts' photos" in done.stdout and "oracle" in done.stdout
+    assert "6 photos and 4 experts' photos" in printed and "oracle" in printed
     assert np.isfinite(load_agent(folder).plan(np.full((30, 20, 3), 0.2, np.float32)).evs).all()
     results = sorted(folder.glob("retouched_*.png"))
     assert results and all(min(Image.open(path).size) > 100 for path in results)
-    again = start("examples/quickstart.py", "--quick", *folders, "--out", folder, cwd=tmp_path)
-    assert again.returncode != 0 and "another run's" in again.stderr
+    with pytest.raises(SystemExit, match="another run's"):
+        here("examples/quickstart.py", "--quick", *folders, "--out", folder)
 
 
-def test_quickstart_wants_both_folders_or_none(tmp_path):
-    done = start("examples/quickstart.py", "--quick", "--photos", tmp_path, cwd=tmp_path)
-    assert done.returncode != 0 and "--experts" in done.stderr and "Traceback" not in done.stderr
+def test_quickstart_wants_both_folders_or_none(here, tmp_path):
+    with pytest.raises(SystemExit, match="--experts"):
+        here("examples/quickstart.py", "--quick", "--photos", tmp_path)
     assert not list(tmp_path.iterdir())

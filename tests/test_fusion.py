@@ -11,7 +11,6 @@ from exposure_env.fusion import FUSIONS, mertens, mertens_weights, resolve_fusio
 from exposure_env.image import clip, composite, expose
 from exposure_env.pyramid import blend
 
-# Every rendering, and those with the input's part in it the other way round.
 
 @pytest.fixture(autouse=True)
 def definitions():
@@ -20,6 +19,7 @@ def definitions():
         yield
 
 
+# Every rendering, and those with the input's part in it the other way round.
 RENDERINGS = FUSIONS | {
     "mertens_without_input": partial(FUSIONS["mertens"], include_input=False),
     "mertens_masked_with_input": partial(FUSIONS["mertens_masked"], include_input=True),
@@ -27,7 +27,6 @@ RENDERINGS = FUSIONS | {
 kinds = pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy], ids=["numpy", "torch"])
 renderings = pytest.mark.parametrize("name", sorted(RENDERINGS))
 spaces = pytest.mark.parametrize("space", ["linear", "encoded"])
-
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

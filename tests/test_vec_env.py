@@ -1,15 +1,13 @@
-import warnings
+"""The environment as a vector of SB3's: its episodes, options, state, and what it adapts."""
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
-from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import VecMonitor, VecTransposeImage
+from stable_baselines3.common.vec_env import VecTransposeImage
 
 from agents.vec_env import ExposureVecEnv, adapted
 from exposure_env.photos import Photo, sample_photos
@@ -29,18 +27,6 @@ def halves(image):
 
 def brightness(images):
     return images.mean((1, 2, 3))
-
-
-class Constant:
-    """A policy that gives every segment the same exposure."""
-
-    def __init__(self, action):
-        self.action = action
-
-    def predict(self, observation, state=None, episode_start=None, deterministic=False):
-        """An action for each observation."""
-        num = len(next(iter(observation.values())) if isinstance(observation, dict) else observation)
-        return np.full((num, 1), self.action, np.float32), state
 
 
 def actions(steps, num_envs=3):
@@ -181,75 +167,6 @@ class TestOptions:
         assert given == [-1] * 3 and observations[:, 0, 0, 0].tolist() == [10, 20, 30]
         envs.set_options([{"photo": Photo("photo", array)} for array in arrays])  # of one name
         assert self.photos(envs)[1][:, 0, 0, 0].tolist() == [10, 20, 30]
-
-
-class TestWithSB3:
-    @pytest.mark.parametrize("obs_type", ["uint8", "dict"])
-    def test_evaluate_policy_gives_the_rewards_of_the_episodes_without_a_warning(self, obs_type):
-        envs = ExposureVecEnv(GLOBAL, num_envs=2, photos=[GREY], space="encoded", max_ev=2.0, obs_type=obs_type)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # SB3 warns where nothing records the episodes
-            for action, gain in ((0.5, 100 - 20 * np.log10(4)), (0.0, 0.0)):
-                rewards, lengths = evaluate_policy(Constant(action), envs, 5, return_episode_rewards=True)
-                assert lengths == [1] * 5 and rewards == pytest.approx([gain] * 5, abs=1e-3)
-
-    def test_vec_monitor_records_the_same(self, tmp_path):
-        with pytest.warns(UserWarning, match="already wrapped with a `Monitor`"):  # the infos hold the episodes already
-            envs = VecMonitor(ExposureVecEnv(num_envs=3, photos=PHOTOS), str(tmp_path / "log"))
-        plain = ExposureVecEnv(num_envs=3, photos=PHOTOS)
-        for each in (envs, plain):
-            each.seed(2)
-            each.reset()
-        episodes = []
-        for action in actions(14):
-            *_, infos = envs.step(action)
-            *_, expected = plain.step(action)
-            for info, other in zip(infos, expected, strict=True):
-                assert ("episode" in info) == ("episode" in other)
-                if "episode" in info:
-                    assert info["episode"]["l"] == other["episode"]["l"]
-                    assert info["episode"]["r"] == pytest.approx(other["episode"]["r"], abs=1e-4)
-                    episodes.append(info["episode"])
-        envs.close()
-        assert len((tmp_path / "log.monitor.csv").read_text().splitlines()) == 2 + len(episodes) > 4
-
-    def test_vec_transpose_image(self):
-        envs = VecTransposeImage(ExposureVecEnv(num_envs=2, photos=PHOTOS))
-        plain = ExposureVecEnv(num_envs=2, photos=PHOTOS)
-        for each in (envs, plain):
-            each.seed(0)
-        assert envs.observation_space.shape == (12, 64, 64)
-        np.testing.assert_array_equal(envs.reset(), plain.reset().transpose(0, 3, 1, 2))
-        for action in actions(9, 2):
-            *_, dones, infos = envs.step(action)
-            *_, expected = plain.step(action)
-            for i in np.flatnonzero(dones):
-                np.testing.assert_array_equal(
-                    infos[i]["terminal_observation"], expected[i]["terminal_observation"].transpose(2, 0, 1)
-                )
-        assert envs.unwrapped.task.config.size == 64
-
-    @pytest.mark.parametrize("obs_type, policy", [("uint8", "CnnPolicy"), ("dict", "MultiInputPolicy")])
-    def test_ppo_trains_on_it(self, obs_type, policy):
-        envs = ExposureVecEnv(num_envs=8, photos=PHOTOS, obs_type=obs_type)
-        model = PPO(policy, envs, n_steps=8, batch_size=64, n_epochs=1, seed=0)
-        before = [parameter.clone() for parameter in model.policy.parameters()]
-        model.learn(64)
-        assert model.num_timesteps == 64 and len(model.ep_info_buffer) > 8
-        changes = [(a != b).any() for a, b in zip(before, model.policy.parameters(), strict=True)]
-        assert all(changes)
-        mean, spread = evaluate_policy(model, envs, 4)
-        assert np.isfinite([mean, spread]).all()
-
-    def test_the_panels_are_tiled(self):
-        envs = ExposureVecEnv(num_envs=2, photos=PHOTOS, render_mode="rgb_array")
-        envs.seed(0)
-        envs.reset()
-        one, other = envs.get_images()
-        assert envs.render_mode == "rgb_array" and envs.metadata["render_modes"] == ["human", "rgb_array"]
-        tiled = envs.render()
-        assert tiled.dtype == np.uint8 and tiled.size == one.size + other.size
-        np.testing.assert_array_equal(tiled[: len(one), : one.shape[1]], one)
 
 
 class TestAttributes:

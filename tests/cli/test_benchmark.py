@@ -1,0 +1,59 @@
+"""`exposure benchmark`, from files to a table."""
+
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from tests.cli.small import in_process, run
+
+
+def test_benchmark_prints_a_table_and_writes_it(folders, tmp_path, capsys):
+    arguments = ["benchmark", "fivek", "--inputs", folders / "six_photos", "--targets", folders / "six_targets",
+                 "--quick", "--out", tmp_path / "cells", "--methods", "identity", "best single EV"]
+    for kind in ("photos", "targets"):
+        (folders / f"six_{kind}").mkdir()
+        for i, path in enumerate([*sorted((folders / kind).iterdir())] * 2):
+            if i < 6:
+                (folders / f"six_{kind}" / f"{i}.png").write_bytes(path.read_bytes())
+    assert run(*arguments, "--table", tmp_path / "table") == 0
+    captured = capsys.readouterr()
+    lines = captured.out.strip().splitlines()
+    assert [re.split(r"\s{2,}", line)[0] for line in lines] == ["method", "identity", "best single EV"]
+    gains = [float(re.split(r"\s{2,}", line)[2]) for line in lines[1:]]
+    assert gains[0] == 0 and gains[1] > 5  # all one stop too dark
+    assert "10 cells" in captured.err and "10/10" in captured.err
+    assert {path.name for path in (tmp_path / "table").iterdir()} == {"fivek.csv", "fivek.md", "fivek.png"}
+    assert run(*arguments) == 0  # nothing is left to do
+    again = capsys.readouterr()
+    assert again.out == captured.out and "0 of them still to run" in again.err
+    (folders / "six_photos" / "6.png").write_bytes((folders / "six_photos" / "0.png").read_bytes())
+    assert run(*arguments) == 2
+    assert "photos was '12 files" in (error := capsys.readouterr().err) and "now '13 files" in error
+
+
+def test_benchmark_names_what_is_missing(tmp_path, capsys):
+    for arguments, words in {("fivek",): "--photos", ("fivek", "--photos", tmp_path): "fivek_pairs",
+                             ("misexposed", "--photos", tmp_path / "nowhere"): "nowhere",
+                             ("misexposed", "--methods", "magic"): "magic"}.items():
+        assert run("benchmark", *arguments, "--out", tmp_path / "cells") == 2
+        errors = capsys.readouterr().err
+        assert errors.count("\n") == 1 and errors.startswith("exposure: ") and words in errors
+    assert not (tmp_path / "cells").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT is POSIX's")
+def test_an_interrupted_benchmark_leaves_no_process_and_no_half_cell(folders, tmp_path):
+    process = in_process("benchmark", "misexposed", "--quick", "--timesteps", "10000000", "--methods", "II", "--seeds",
+                         "0", "--out", tmp_path / "cells", cwd=tmp_path,
+                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    deadline = time.monotonic() + 100
+    while not (tmp_path / "cells").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert (tmp_path / "cells").exists()  # the cell is at work
+    process.send_signal(signal.SIGINT)  # to the command alone: it must end its processes
+    err = process.communicate(timeout=60)[1]  # also waits for the pipes that a process left over would hold
+    assert process.returncode == 130 and "Traceback" not in err
+    assert list((tmp_path / "cells").iterdir()) == []
