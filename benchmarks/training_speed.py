@@ -42,7 +42,7 @@ from agents.networks import Actor, Critic
 from agents.rewards.adversarial import AdversarialCallback
 from agents.training.building import build
 from agents.training.configuration import PRESETS, TrainConfig
-from exposure_env.episode import EpisodeState, is_done, observe, select
+from exposure_env.episode import CHANNELS, EpisodeState, is_done, observe, select
 from exposure_env.photos import Photo
 from exposure_env.task import ExposureTask
 
@@ -75,10 +75,10 @@ class Literal:
         torch.manual_seed(config.seed)
         networks = {"width": config.width, "halvings": config.halvings}
         self.config, self.task, self.game, self.rng = config, task, game, np.random.default_rng(config.seed)
-        self.actor = Actor(task.channels, task.config.size, **networks).to(config.device)
+        self.actor = Actor(CHANNELS[task.config.planes], task.config.size, **networks).to(config.device)
         self.critic = None
         if config.value == "critic":
-            self.critic = Critic(task.channels, task.config.size, **networks).to(config.device)
+            self.critic = Critic(CHANNELS[task.config.planes], task.config.size, **networks).to(config.device)
         self.optimizers = [torch.optim.Adam(network.parameters(), rate, betas=(0.5, 0.9))
                            for network, rate in ((self.actor, config.learning_rate),
                                                  (self.critic, config.critic_learning_rate)) if network]
