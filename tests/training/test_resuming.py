@@ -139,8 +139,9 @@ run(Path(sys.argv[1]), config_of(json.loads(sys.argv[2])))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")
-def test_a_real_kill(tmp_path):
-    config = replace(KEPT, value="critic", total_timesteps=200, checkpoint_every=3)
+@pytest.mark.parametrize("value", ["critic", "discriminator"])
+def test_a_real_kill(value, tmp_path):
+    config = replace(KEPT, value=value, total_timesteps=200, checkpoint_every=3)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", CHILD, str(tmp_path / "cut"), json.dumps(asdict(config))]
     process = subprocess.Popen(command, env=environment)
