@@ -19,7 +19,9 @@ EPISODE = """
 import numpy as np
 import exposure_env
 from exposure_env import kernels, threads
-env = exposure_env.ExposureEnv(photos=exposure_env.sample_photos("inputs", 2))
+rng = np.random.default_rng(0)
+image = rng.random((4, 4, 3), np.float32).repeat(16, 0).repeat(16, 1) * 0.5 + rng.random((64, 64, 3), np.float32) * 0.03
+env = exposure_env.ExposureEnv(photos=[exposure_env.Photo("blocks", image, image**0.8)])
 observation, _ = env.reset(seed=0, options={"photo": 0})
 total, terminated = 0.0, False
 while not terminated:

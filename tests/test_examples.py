@@ -13,15 +13,17 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from agents.benchmark.cells import QUICK
+from agents.json_files import read_json
 from agents.saved_agent import load_agent
 from exposure_env.files import ImageFile, save_image
 from tests.repository import ROOT
 
 PROGRAMS = sorted(path.relative_to(ROOT).as_posix() for folder in ("benchmarks", "examples")
                   for path in (ROOT / folder).glob("*.py") if '"__main__"' in path.read_text("utf-8"))
-ARGUMENTS = {  # all but `env_cached`, whose eight processes each load Torch; a test of its own measures with two
+ARGUMENTS = {  # the environments are measured by a test of their own, on a smaller scale
     "benchmarks/speed.py": ["--only", "blend_24mp", "blend_50mp", "blend_error", "blend_64", "segment_64",
-                            "env_uncached", "env_discriminator", "first_calls"],
+                            "first_calls"],
 }  # fmt: skip
 CACHES = {".git", "__pycache__", ".pytest_cache", ".ruff_cache"}
 ANNOUNCED = re.compile(r"[\w*]+\.(?:png|jpg|json|csv|safetensors|mp4|gif|zip)\b")
@@ -111,17 +113,20 @@ def test_a_program_shows_how_to_call_it(program):
 # What they say and keep
 
 
-def test_speed_is_measured_against_processes_too_and_written_where_asked(tmp_path, monkeypatch, capsys):
+def test_speed_of_environments_is_measured_and_written_where_asked(tmp_path, monkeypatch, capsys):
+    """Few environments and processes: each process loads Torch."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     import environments
     import speed
 
-    assert set(ARGUMENTS["benchmarks/speed.py"][1:]) | {"env_cached"} == set(speed.MEASUREMENTS)
-    monkeypatch.setattr(environments, "NUM_PEERS", 2)
-    speed.main(speed.BenchmarkSpeed(("env_cached",), json=tmp_path / "speed.json", table=tmp_path, quick=True))
+    measured = "env_cached", "env_uncached", "env_discriminator"
+    assert {*ARGUMENTS["benchmarks/speed.py"][1:], *measured} == set(speed.MEASUREMENTS)
+    for name, count in {"NUM_ENVS": 32, "NUM_PEERS": 2, "NUM_SCORED": 32}.items():
+        monkeypatch.setattr(environments, name, count)
+    speed.main(speed.BenchmarkSpeed(measured, json=tmp_path / "speed.json", table=tmp_path, quick=True))
     figures = json.loads((tmp_path / "speed.json").read_text())
-    names = {"env_cached_sync", "env_cached_subproc"}
-    assert names < figures.keys() and all(figures[name] > 0 for name in names)
+    names = {"env_cached_sync", "env_cached_subproc", "env_uncached_sync", "env_discriminator"}
+    assert figures.keys() == {"machine", *names} and all(figures[name] > 0 for name in names)
     assert all(f"| `{name}` |" in (tmp_path / "speed.md").read_text() for name in names)
     assert names <= {line.split()[0] for line in capsys.readouterr().out.splitlines()}
 
@@ -141,6 +146,20 @@ def test_solvable_tile_by_tile(here, one_thread):
     agent, constant = errors(here("examples/solvable.py", "--segments", "4", "--value", "critic",
                                   "--total-timesteps", "256"))
     assert 0.5 < constant < 0.75 and 0 < agent < 2
+
+
+def test_measurements_of_real_trainings(quick):
+    """Of the paper's claims: their files hold all that there is to measure."""
+    out = quick("examples/paper_claims.py")[1]
+    first, second = (read_json(out / f"{name}-seed0.json")["results"] for name in ("gradients", "II"))
+    moments = first["gradients"]
+    assert len(moments) == 5 and moments[-1]["timesteps"] == first["timesteps"] >= QUICK["total_timesteps"]
+    assert set(moments[0]["norms"]) == {"I", "I, shaped", "II, final", "II, next", "pathwise"}
+    assert first["updates"] >= 5 and first["learning_mb"] >= 0 < first["cpu_seconds"]
+    assert second["gradients"] == [] and second["parameters"] < first["parameters"]
+    assert second["input_psnr"] == first["input_psnr"] == pytest.approx(16.6, abs=0.5)
+    assert len(second["intermediate"]["score"]) == QUICK["max_segments"] > len(second["intermediate"]["gain"])
+    json.dumps([first, second], allow_nan=False)
 
 
 def test_finished_trainings_are_kept_and_checked(quick, here, tmp_path):

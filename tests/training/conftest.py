@@ -1,7 +1,6 @@
 """Trainings that several files look at; none changes them."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -23,10 +22,10 @@ def whole(tmp_path_factory) -> Run:
 
 
 @pytest.fixture(scope="session")
-def stopped(tmp_path_factory) -> Path:
-    """Folder of the same run, stopped amid the episodes of its fourth update; to be copied before it is changed."""
+def stopped(tmp_path_factory) -> Run:
+    """The same run, stopped amid the episodes of its fourth update; its folder is to be copied before it is changed."""
     torch.set_num_threads(1)
-    return run(tmp_path_factory.mktemp("runs") / "stopped", KEPT, [StopAfter(13)]).folder
+    return run(tmp_path_factory.mktemp("runs") / "stopped", KEPT, [StopAfter(13)])
 
 
 class Seen(BaseCallback):

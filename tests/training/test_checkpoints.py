@@ -19,20 +19,20 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_other_settings_are_named(stopped):
-    before = files(stopped)
+    before = files(stopped.folder)
     with pytest.raises(ValueError, match="gamma is 0.5, not 0.99.*width is 8, not 4") as caught:
-        run(stopped, replace(KEPT, width=8, gamma=0.5), resume=True)
+        run(stopped.folder, replace(KEPT, width=8, gamma=0.5), resume=True)
     assert "seed" not in str(caught.value)
     with pytest.raises(ValueError, match="photos is 5, not 6"):
-        run(stopped, KEPT, photos=PHOTOS[:5], resume=True)
+        run(stopped.folder, KEPT, photos=PHOTOS[:5], resume=True)
     with pytest.raises(ValueError, match="held_out is 2, not None"):
-        run(stopped, KEPT, held_out=HELD_OUT, resume=True)
-    assert files(stopped) == before
+        run(stopped.folder, KEPT, held_out=HELD_OUT, resume=True)
+    assert files(stopped.folder) == before
 
 
 def test_the_configuration_is_read_back(stopped, tmp_path):
-    assert read_config(stopped) == KEPT
-    folder = copied(stopped, tmp_path)
+    assert read_config(stopped.folder) == KEPT
+    folder = copied(stopped.folder, tmp_path)
     kept = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**kept, "colour": 1}))
     with pytest.raises(ValueError, match="another version.*colour"):
@@ -41,7 +41,7 @@ def test_the_configuration_is_read_back(stopped, tmp_path):
 
 @pytest.mark.parametrize("name", ["config.json", "photos.json", CHECKPOINT])
 def test_what_is_missing_is_named(stopped, tmp_path, name):
-    folder = copied(stopped, tmp_path)
+    folder = copied(stopped.folder, tmp_path)
     (folder / name).unlink()
     with pytest.raises(ValueError, match=name):
         run(folder, KEPT, resume=True)
@@ -51,10 +51,10 @@ def test_what_is_missing_is_named(stopped, tmp_path, name):
 
 
 def test_a_damaged_checkpoint_is_refused(stopped, tmp_path):
-    whole = (stopped / CHECKPOINT).read_bytes()
+    whole = (stopped.folder / CHECKPOINT).read_bytes()
     flipped = bytearray(whole)
     flipped[len(whole) // 2] ^= 1  # in the midst of some tensor: nobody would notice
-    path = copied(stopped, tmp_path) / CHECKPOINT
+    path = copied(stopped.folder, tmp_path) / CHECKPOINT
     for damaged in (b"", b"no checkpoint", whole[: len(whole) // 2], whole[:-30], bytes(flipped)):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match="damaged, or no checkpoint") as caught:
@@ -81,8 +81,8 @@ def test_checkpoints_of_other_things_are_refused(stopped, tmp_path):
     torch.save({"weights": torch.zeros(3)}, tmp_path / "other.pt")
     with pytest.raises(ValueError, match="must be of format"):
         read_checkpoint(tmp_path / "other.pt")
-    state = read_checkpoint(stopped / CHECKPOINT)
-    folder = copied(stopped, tmp_path)
+    state = read_checkpoint(stopped.folder / CHECKPOINT)
+    folder = copied(stopped.folder, tmp_path)
     for broken in ({name: part for name, part in state.items() if name != "game"},
                    {**state, "model": {}}, {**state, "model": {**state["model"], "policy": {}}},
                    {**state, "randomness": {}}, {**state, "game": {}}):

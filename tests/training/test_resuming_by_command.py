@@ -16,6 +16,7 @@ from tests.training.small import (
     PHOTOS,
     StopAfter,
     assert_same_runs,
+    copied,
     files,
 )
 
@@ -48,17 +49,19 @@ def by_command(folders):
     return folders / "whole"
 
 
-def stop(by_command, folder, paths):
-    """The same run, stopped, whose photos were in these folders."""
-    photos = {name: FolderPhotos(by_command.parent / name) for name in ("photos", "experts", "held_out")}
-    train(read_config(by_command), folder=folder, callbacks=[StopAfter(12)], folders=paths, progress_bar=False,
-          **photos)
+@pytest.fixture(scope="module")
+def cut(by_command, tmp_path_factory):
+    """Folder of the same run, stopped."""
+    names = ("photos", "experts", "held_out")
+    photos = {name: FolderPhotos(by_command.parent / name) for name in names}
+    folders = {name: str(by_command.parent / name) for name in names}
+    return train(read_config(by_command), folder=tmp_path_factory.mktemp("cut") / "run", callbacks=[StopAfter(12)],
+                 folders=folders, progress_bar=False, **photos).folder
 
 
-def test_the_command_needs_the_run_only(by_command, tmp_path, monkeypatch, capsys):
-    paths = {name: str(by_command.parent / name) for name in ("photos", "experts", "held_out")}
-    assert read_folders(by_command) == paths
-    stop(by_command, tmp_path / "cut", paths)
+def test_the_command_needs_the_run_only(by_command, cut, tmp_path, monkeypatch, capsys):
+    assert read_folders(by_command) == read_folders(cut)
+    copied(cut, tmp_path / "cut")
     monkeypatch.chdir(tmp_path)  # relative paths mean nothing here
     capsys.readouterr()
     assert main(["train", "--resume", "cut"]) == 0
@@ -78,11 +81,13 @@ def test_the_command_needs_the_run_only(by_command, tmp_path, monkeypatch, capsy
     assert files(tmp_path / "cut") == before and {path.name for path in tmp_path.iterdir()} == {"cut"}
 
 
-def test_the_command_finds_photos_that_have_moved(by_command, tmp_path, capsys):
-    names = ("photos", "experts", "held_out")
-    stop(by_command, tmp_path / "cut", {name: str(tmp_path / "gone" / name) for name in names})
+def test_the_command_finds_photos_that_have_moved(by_command, cut, tmp_path, capsys):
+    copied(cut, tmp_path / "cut")
+    known = (cut / "photos.json").read_text()
+    (tmp_path / "cut" / "photos.json").write_text(known.replace(str(by_command.parent), str(tmp_path / "gone")))
     assert main(["train", "--resume", str(tmp_path / "cut")]) == 2
     assert "gone" in capsys.readouterr().err
-    moved = [word for name in names for word in (f"--{name.replace('_', '-')}", str(by_command.parent / name))]
+    moved = [word for name in ("photos", "experts", "held_out")
+             for word in (f"--{name.replace('_', '-')}", str(by_command.parent / name))]
     assert main(["train", *moved, "--resume", str(tmp_path / "cut")]) == 0
     assert_same_runs(by_command, tmp_path / "cut")

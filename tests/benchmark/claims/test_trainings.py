@@ -1,6 +1,5 @@
 """The paper's claims: their trainings, and what is measured in them."""
 
-import json
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -11,7 +10,6 @@ from agents.benchmark.claims.trainings import (
     VARIANTS,
     Order,
     agent_of,
-    measure,
     rank_correlations,
     spearman,
     variants_of,
@@ -94,16 +92,3 @@ def test_the_score_so_far_is_compared_photo_by_photo():
     assert found["photos"] == 4 and len(found["score"]) == 2 and len(found["gain"]) == 1
     assert found["score"][0] == pytest.approx(spearman(levels, large + small + 64 * levels))
     assert found["gain"][0] == pytest.approx(spearman(large, large + small)) and found["gain"][0] < 0.9
-
-
-def test_measurements_of_real_trainings():
-    first = measure(Order("gradients", 0, BASE))
-    moments = first["gradients"]
-    assert len(moments) == 5 and moments[-1]["timesteps"] == first["timesteps"] >= BASE.total_timesteps
-    assert set(moments[0]["norms"]) == {"I", "I, shaped", "II, final", "II, next", "pathwise"}
-    assert first["updates"] >= 5 and first["learning_mb"] >= 0 < first["cpu_seconds"]
-    second = measure(Order("II", 0, BASE))
-    assert second["gradients"] == [] and second["parameters"] < first["parameters"]
-    assert second["input_psnr"] == first["input_psnr"] == pytest.approx(16.6, abs=0.5)
-    assert len(second["intermediate"]["score"]) == BASE.max_segments > len(second["intermediate"]["gain"])
-    json.dumps([first, second], allow_nan=False)
