@@ -50,7 +50,8 @@ class Train:
 
     def run(self) -> int:
         """Trains, and prints where the results are."""
-        from agents.training.run import read_config, read_folders, train
+        from agents.training.run import train
+        from agents.training.run_folder import read_config, read_folders
         from exposure_env.photos import FolderPhotos, sample_photos
 
         config, folder, folders = self.config, self.out or Path("runs") / time.strftime("%Y%m%d-%H%M%S"), {}
@@ -124,6 +125,8 @@ class Benchmark:
         """Runs the missing cells, and prints the table of all finished ones."""
         from agents.benchmark import tables
         from agents.benchmark.cells import make_benchmark, read_cells
+        from agents.pictures import write_figure
+        from exposure_env.files import write_whole
 
         benchmark = make_benchmark(self.protocol, self.photos, self.inputs, self.targets, self.timesteps, self.out,
                                    self.quick)
@@ -137,9 +140,9 @@ class Benchmark:
         print(tables.format_text(rows := tables.rows(finished)))
         if self.table is not None:
             self.table.mkdir(parents=True, exist_ok=True)
-            (self.table / f"{self.protocol}.csv").write_text(tables.format_csv(finished), "utf-8")
-            (self.table / f"{self.protocol}.md").write_text(tables.format_markdown(rows), "utf-8")
-            tables.figure(finished).savefig(self.table / f"{self.protocol}.png", dpi=110)
+            write_whole(self.table / f"{self.protocol}.csv", tables.format_csv(finished))
+            write_whole(self.table / f"{self.protocol}.md", tables.format_markdown(rows))
+            write_figure(self.table / f"{self.protocol}.png", tables.figure(finished))
         for failure in failures:
             print(f"failed: {failure}", file=sys.stderr)
         return 1 if failures else 0

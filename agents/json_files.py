@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from exposure_env.files import written_whole
+from exposure_env.files import read_text, write_whole
+from exposure_env.parsing import parse_json
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes a dict as JSON, whole or not at all."""
-    with written_whole(path) as file:
-        file.write((json.dumps(content, indent=2) + "\n").encode())
+    write_whole(path, json.dumps(content, indent=2) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -20,11 +20,13 @@ def read_json(path: Path) -> dict[str, Any]:
         ValueError: If the file is missing or holds anything but a JSON object.
     """
     try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path.parent} holds no run to go on with: {error}") from error
+        content = parse_json(read_text(path))
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold a JSON object, not {content!r}")
+        raise ValueError(f"{path} must hold a JSON object, not {content!r:.200}")
     return content
 
 

@@ -1,7 +1,16 @@
 """The settings of DeepExposure: how it learns from finished episodes."""
 
+import math
 from dataclasses import dataclass
-from typing import Literal, get_args, get_type_hints
+from typing import Literal
+
+from agents.typed import check_types
+
+MOST = math.inf
+RANGES: dict[str, tuple[float, float]] = {  # lowest and highest values
+    "n_batches": (1, MOST), "batch_size": (1, MOST), "gamma": (0, 1), "critic_steps": (1, MOST), "td_lambda": (0, 1),
+    "max_slope": (0, MOST), "ev_penalty": (0, MOST), "overshoot_penalty": (0, MOST),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,16 +51,6 @@ class Method:
         Raises:
             ValueError: If one of them is invalid; the message names it.
         """
-        hints = get_type_hints(Method)
-        for name in ("value", "advantage", "value_image", "ev_prior"):
-            if (given := getattr(self, name)) not in get_args(hints[name]):
-                raise ValueError(f"{name} must be one of {get_args(hints[name])}, not {given!r}")
-        if min(self.n_batches, self.batch_size) < 1:
-            raise ValueError(f"n_batches and batch_size must be at least 1, not {self.n_batches} and {self.batch_size}")
-        if not (0 <= self.gamma <= 1 and 0 <= self.td_lambda <= 1):
-            raise ValueError(f"gamma and td_lambda must lie in [0, 1], not {self.gamma} and {self.td_lambda}")
-        if self.critic_steps < 1:
-            raise ValueError(f"critic_steps must be at least 1, not {self.critic_steps}")
-        if min(self.ev_penalty, self.overshoot_penalty) < 0 or (self.max_slope is not None and self.max_slope <= 0):
-            raise ValueError("ev_penalty and overshoot_penalty must be at least 0 and max_slope above 0, not "
-                             f"{self.ev_penalty}, {self.overshoot_penalty} and {self.max_slope}")
+        check_types(self, RANGES)
+        if self.max_slope == 0:
+            raise ValueError("max_slope must be above 0, or None for no limit, not 0")

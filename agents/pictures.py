@@ -1,12 +1,17 @@
 """Pictures of what an agent does."""
 
 import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from agents.saved_agent import Agent
 from exposure_env import episode, files, render
 from exposure_env.photos import Photo
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def episode_picture(agent: Agent, photo: Photo, panel: int = 192) -> np.ndarray:
@@ -25,6 +30,12 @@ def episode_picture(agent: Agent, photo: Photo, panel: int = 192) -> np.ndarray:
         panels.append(render.storyboard_panel(state, task.fused(state)[0], float(ev), None, panel=panel,
                                        space=task.config.space))
     return render.storyboard(panels)
+
+
+def write_figure(path: Path, figure: "Figure", dpi: int = 110) -> None:
+    """Writes a Matplotlib figure as a PNG file, whole or not at all."""
+    with files.written_whole(path) as file:
+        figure.savefig(file, dpi=dpi, format="png")
 
 
 def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:

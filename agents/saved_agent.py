@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from gymnasium.spaces import Box
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from agents.playing import play
 from agents.policy import ExposurePolicy
-from exposure_env.files import written_whole
+from exposure_env.files import write_whole
 from exposure_env.observations import observation_space
+from exposure_env.parsing import parse_json
 from exposure_env.photos import Photo
 from exposure_env.retouch import RetouchPlan
 from exposure_env.settings import TaskConfig
@@ -75,8 +77,7 @@ def save_agent(path: str | os.PathLike, policy: ExposurePolicy, task: ExposureTa
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.contiguous().cpu() for name, tensor in policy.actor.state_dict().items()}
-    with written_whole(path) as file:
-        file.write(_sorted(save(weights, meta)))  # save_file would make it readable only by its owner
+    write_whole(path, _sorted(save(weights, meta)))  # save_file would make it readable only by its owner
 
 
 def _sorted(content: bytes) -> bytes:
@@ -91,7 +92,8 @@ def load_agent(path: str | os.PathLike | None = None) -> Agent:
     """The agent in a file or a run folder; by default the small one shipped with the package.
 
     Raises:
-        ValueError: If the file is missing, damaged or not an agent, or its weights don't fit its settings.
+        ValueError: If the file is missing, damaged or not an agent, or its weights don't fit its settings or aren't
+            finite.
     """
     path = SHIPPED if path is None else Path(path)
     path = path / FILE_NAME if path.is_dir() else path
@@ -105,24 +107,39 @@ def load_agent(path: str | os.PathLike | None = None) -> Agent:
         raise ValueError(f"{path} is not a safetensors file, and nothing else is loaded: {error}") from error
     if meta.get("format") != FORMAT:
         raise ValueError(f"{path} must be of format {FORMAT!r}, not {meta.get('format')!r}")
+    for name, tensor in weights.items():
+        if not (tensor.is_floating_point() and bool(tensor.isfinite().all())):
+            raise ValueError(f"the weights in {path} must be finite numbers, but some of {name!r} are not")
+    with torch.device("meta"):  # without memory: only a network of the size of the file's weights is made
+        shapes = {name: tensor.shape for name, tensor in _empty(meta, path).policy.actor.state_dict().items()}
+    found = {name: tensor.shape for name, tensor in weights.items()}
+    if different := sorted(name for name in shapes.keys() | found.keys() if shapes.get(name) != found.get(name)):
+        name = different[0]
+        raise ValueError(f"the weights in {path} don't fit its settings: {name!r} is {_told(found.get(name))}, "
+                         f"but must be {_told(shapes.get(name))}")
     agent = _empty(meta, path)
-    try:
-        agent.policy.actor.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"the weights in {path} don't fit its settings: {error}") from error
+    agent.policy.actor.load_state_dict(weights)
     return agent
+
+
+def _told(shape: torch.Size | None) -> str:
+    return "missing" if shape is None else f"of shape {tuple(shape)}"
 
 
 def _empty(meta: dict[str, str], path: Path) -> Agent:
     """The untrained agent that the metadata describes."""
     try:
-        settings, shape = json.loads(meta["settings"]), json.loads(meta["policy"])
+        settings, shape = parse_json(meta["settings"]), parse_json(meta["policy"])
+        if not (isinstance(settings, dict) and isinstance(shape, dict)):
+            raise ValueError(f"settings and policy must be JSON objects, not {settings!r:.100} and {shape!r:.100}")
+        if not all(isinstance(number, int) and 0 <= number <= 4096 for number in shape.values()):
+            raise ValueError(f"policy must hold numbers from 0 to 4096, not {shape!r:.100}")
         # No other setting may reach the constructors: a "reward_model" would be imported and called.
         if extra := set(settings) - SETTINGS | set(shape) - {"width", "halvings"}:
             raise ValueError(f"{sorted(extra)} don't belong to an agent")
         task = ExposureTask(PLACEHOLDER, meta["segmenter"], **settings)
         policy = ExposurePolicy(observation_space(task.config, "uint8"), ACTION_SPACE, **shape)
-    except (KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:  # Torch raises RuntimeErrors
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError, MemoryError) as error:  # Torch: RuntimeErrors
         raise ValueError(f"the settings in {path} are not those of an agent: {error}") from error
     policy.set_training_mode(False)
     return Agent(policy, meta["segmenter"], settings)

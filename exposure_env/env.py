@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium import spaces
 
 from exposure_env.episode import is_done
-from exposure_env.observations import Canvas, ObsType, checked_action, observation_space
+from exposure_env.observations import Canvas, ObsType, checked_action, checked_seed, observation_space
 from exposure_env.photos import Photo
 from exposure_env.render import storyboard_panel
 from exposure_env.scenes import reset_info
@@ -42,6 +42,7 @@ class ExposureEnv(gym.Env):
 
     Raises:
         ValueError: If a setting makes no sense; the message names it.
+        TypeError: If there is no such setting.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 2}
@@ -61,8 +62,12 @@ class ExposureEnv(gym.Env):
         self._last: tuple[float | None, float | None] = (None, None)  # EV and reward of the last step, for `render`
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Starts an episode on a random photo, or on `options["photo"]`: an index, a `Photo` or an image array."""
-        super().reset(seed=seed)
+        """Starts an episode on a random photo, or on `options["photo"]`: an index, a `Photo` or an image array.
+
+        Raises:
+            ValueError: If the seed isn't an integer from 0, or there is no such photo.
+        """
+        super().reset(seed=checked_seed(seed))
         wanted = (options or {}).get("photo")
         self.scene = self.task.draw(self.np_random) if wanted is None else self.task.scene(wanted, self.np_random)
         self.state = self.task.start([self.scene])

@@ -11,6 +11,7 @@ from array_api_compat import array_namespace
 Array = Any  # a NumPy array or a Torch tensor
 Space = Literal["linear", "encoded"]
 
+MAX_EV = 32.0  # largest exposure of any plan or task [stops]; far beyond any photo, and far from overflow
 ENCODED_KNEE = 0.04045  # sRGB (IEC 61966-2-1) is linear below the knee and a power law above it
 LINEAR_KNEE = 0.0031308
 

@@ -1,5 +1,6 @@
-"""What goes in and out: the planes of `episode.observe` as Gymnasium observations, and actions, checked."""
+"""What goes in and out: the planes of `episode.observe` as Gymnasium observations; actions and seeds, checked."""
 
+import operator
 from typing import Any, Literal
 
 import numpy as np
@@ -90,14 +91,33 @@ def checked_action(action: Any, shape: tuple[int, ...], used: np.ndarray | bool 
     """The action as float32; only the entries that are used must be finite.
 
     Raises:
-        ValueError: If it has another shape or is not made of numbers; a `NotFinite` if a used one is not finite.
+        ValueError: If it has another shape or is not made of real numbers; a `NotFinite` if a used one is not finite.
     """
     try:
-        action = np.asarray(action, np.float32)
+        numbers = np.asarray(action)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"action must be numbers of shape {shape}, not {action!r}") from error
-    if action.shape != shape:
-        raise ValueError(f"action has shape {action.shape}, want {shape}")
-    if not np.isfinite(action).all(where=used):
+        raise ValueError(f"action must be numbers of shape {shape}, not {action!r:.200}") from error
+    if numbers.dtype.kind not in "fiub":  # Python's integers of more than 64 bits are objects
+        raise ValueError(f"action must be real numbers of shape {shape}, not {action!r:.200}")
+    if numbers.shape != shape:
+        raise ValueError(f"action has shape {numbers.shape}, want {shape}")
+    with np.errstate(over="ignore"):
+        numbers = numbers.astype(np.float32, copy=False)
+    if not np.isfinite(numbers).all(where=used):
         raise NotFinite(f"action must be finite, not {action}")
-    return action
+    return numbers
+
+
+def checked_seed(seed: Any) -> int | None:
+    """The seed as an `int`, or None: Gymnasium takes no other integers.
+
+    Raises:
+        ValueError: If it isn't None or an integer from 0.
+    """
+    try:
+        number = None if seed is None else operator.index(seed)
+    except TypeError:
+        number = -1
+    if number is not None and number < 0:
+        raise ValueError(f"a seed must be None or an integer of at least 0, not {seed!r}")
+    return number

@@ -108,22 +108,27 @@ def resolve_reward(spec: Any) -> Callable[..., Array]:
             (imported now; a class is instantiated without arguments).
 
     Raises:
-        ValueError: If nothing of that name exists, or `spec` can't be called.
+        ValueError: If nothing of that name exists, its module fails, or `spec` can't be called.
     """
     if isinstance(spec, str) and spec in REWARDS:
         return REWARDS[spec]
     if isinstance(spec, str):
-        module, _, attribute = spec.partition(":")
-        try:
-            spec = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError, TypeError, ValueError) as error:
-            raise ValueError(f'reward {spec!r} is neither one of {sorted(REWARDS)} nor "module:attribute"') from error
-        spec = spec() if isinstance(spec, type) else spec
+        spec = _imported(spec)
     if not callable(spec):
         raise ValueError(f"a reward model must be callable or a name, not {spec!r}")
     parameters = _parameters(spec)
     takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values()) or {"inputs", "targets"} <= set(parameters)
     return spec if takes_all else BatchFunction(spec)
+
+
+def _imported(spec: str) -> Any:
+    module, _, attribute = spec.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+        return found() if isinstance(found, type) else found
+    except Exception as error:  # a user's module may fail in any way when it is imported
+        raise ValueError(f'reward {spec!r} is neither one of {sorted(REWARDS)} nor a "module:attribute" that can be '
+                         f"imported: {type(error).__name__}: {error}") from error
 
 
 def score(model: Callable[..., Array], images: Array, inputs: Array, targets: Array | None) -> Array:
@@ -139,7 +144,7 @@ def score(model: Callable[..., Array], images: Array, inputs: Array, targets: Ar
         (N,) finite floats.
 
     Raises:
-        ValueError: If the model returned another shape or no numbers; a `NotFinite` if a score is not finite.
+        ValueError: If the model returned another shape or no real numbers; a `NotFinite` if a score is not finite.
     """
     scores = model(images, inputs=inputs, targets=targets)
     shape = tuple(getattr(scores, "shape", np.shape(scores)))
@@ -147,8 +152,8 @@ def score(model: Callable[..., Array], images: Array, inputs: Array, targets: Ar
         raise ValueError(f"reward model {model!r} returned shape {shape} for {images.shape[0]} images: want one each")
     if isinstance(scores, list | tuple):
         scores = np.asarray(scores)
-    if not array_namespace(scores).isdtype(scores.dtype, "numeric"):
-        raise ValueError(f"reward model {model!r} returned {scores.dtype}: want numbers")
+    if not array_namespace(scores).isdtype(scores.dtype, ("real floating", "integral")):
+        raise ValueError(f"reward model {model!r} returned {scores.dtype}: want real numbers")
     if not bool(array_namespace(scores).all(array_namespace(scores).isfinite(scores))):
         raise NotFinite(f"reward model {model!r} returned a score that is not finite: {scores}")
     return scores

@@ -88,7 +88,11 @@ class Scenes:
             if not isinstance(photo, Photo):
                 raise ValueError(f"photos must hold Photo(name, image), and number {index} is a {type(photo).__name__}")
         photo = photo if isinstance(photo, Photo) else Photo("photo", photo)
-        return index, photo if self.config.transform is None else self.config.transform(photo, rng)
+        if self.config.transform is not None:
+            name, photo = photo.name, self.config.transform(photo, rng)
+            if not isinstance(photo, Photo):
+                raise ValueError(f"transform must return a Photo, but for {name!r} returned a {type(photo).__name__}")
+        return index, photo
 
 
 def _draft(config: TaskConfig, index: int, photo: Photo) -> Scene:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from exposure_env.episode import CHANNELS, Planes
-from exposure_env.image import Array, Space
+from exposure_env.image import MAX_EV, Array, Space
 from exposure_env.photos import Photo
 
 
@@ -52,17 +52,17 @@ def checked(config: TaskConfig) -> TaskConfig:
     for name, allowed in choices.items():
         if getattr(config, name) not in allowed:
             raise ValueError(f"{name} must be one of {allowed}, not {getattr(config, name)!r}")
-    for name, least in {"size": 4, "max_segments": 1}.items():
+    for name, (least, most) in {"size": (4, 1024), "max_segments": (1, 4096)}.items():
         value = getattr(config, name)
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-            raise ValueError(f"{name} must be an integer of at least {least}, not {value!r}")
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value <= most:
+            raise ValueError(f"{name} must be an integer of at least {least} and at most {most}, not {value!r:.200}")
     for name in ("max_ev", "gamma"):
         if not isinstance(getattr(config, name), Real):
             raise ValueError(f"{name} must be a number, not {getattr(config, name)!r}")
     if not (config.transform is None or callable(config.transform)):
         raise ValueError(f"transform must be a function of a photo and a generator, not {config.transform!r}")
-    if not (np.isfinite(config.max_ev) and config.max_ev > 0):
-        raise ValueError(f"max_ev must be a positive number of stops, not {config.max_ev!r}")
+    if not 0 < config.max_ev <= MAX_EV:  # NaN fails, too
+        raise ValueError(f"max_ev must be a positive number of stops, at most {MAX_EV:g}, not {config.max_ev!r:.200}")
     if not 0 <= config.gamma <= 1:
         raise ValueError(f"gamma must lie in [0, 1], not {config.gamma!r}")
     return config

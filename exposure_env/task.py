@@ -46,15 +46,17 @@ class ExposureTask:
         **settings: Fields of `settings.TaskConfig`, in place of the preset's.
 
     Raises:
-        ValueError: If a preset, setting or name is unknown, or a setting is out of range.
+        ValueError: If a preset or name is unknown, or a setting is out of range.
+        TypeError: If there is no such setting.
     """
 
     def __init__(self, photos: Sequence[Photo] | str | None = None, segmenter: Any = "felzenszwalb",
                  reward_model: Any = "psnr", *, preset: str = "recommended", **settings: Any):
         if preset not in TASK_PRESETS:
             raise ValueError(f"preset must be one of {sorted(TASK_PRESETS)}, not {preset!r}")
-        if unknown := settings.keys() - {field.name for field in fields(TaskConfig)}:
-            raise ValueError(f"unknown settings {sorted(unknown)}: there are {[f.name for f in fields(TaskConfig)]}")
+        names = [field.name for field in fields(TaskConfig)]
+        if unknown := [name for name in settings if name not in names]:  # in Python's own words, which clients look for
+            raise TypeError(f"got an unexpected keyword argument {unknown[0]!r}: the settings are {names}")
         self.config = checked(replace(TASK_PRESETS[preset], **settings))
         self.photos = resolve_photos(photos)
         if not callable(segmenter) and segmenter not in list(SEGMENTERS):

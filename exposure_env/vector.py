@@ -11,7 +11,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from exposure_env.episode import EpisodeState, is_done, select
-from exposure_env.observations import Canvas, ObsType, checked_action, observation_space
+from exposure_env.observations import Canvas, ObsType, checked_action, checked_seed, observation_space
+from exposure_env.parsing import parse_json
 from exposure_env.photos import Photo
 from exposure_env.render import storyboard_panel
 from exposure_env.task import ExposureTask, Outcome, Scene
@@ -39,6 +40,7 @@ class ExposureVectorEnv(VectorEnv):
 
     Raises:
         ValueError: If a setting makes no sense; the message names it.
+        TypeError: If there is no such setting.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 2, "autoreset_mode": AutoresetMode.NEXT_STEP}
@@ -77,11 +79,13 @@ class ExposureVectorEnv(VectorEnv):
                 "reset_mask": (N,) booleans.
 
         Raises:
-            ValueError: If the number of seeds or of photos, or the mask, doesn't match the environments.
+            ValueError: If the number of seeds or of photos, or the mask, doesn't match the environments, or a seed
+                isn't an integer from 0.
         """
         options = dict(options or {})
-        if seed is None or isinstance(seed, int | np.integer):
-            seed = [None if seed is None else int(seed) + i for i in range(self.num_envs)]
+        if not isinstance(seed, Sequence) and np.ndim(seed) == 0:
+            first = checked_seed(seed)
+            seed = [None if first is None else first + i for i in range(self.num_envs)]
         wanted = options.get("photo")
         wanted = wanted if isinstance(wanted, list) else [wanted] * self.num_envs
         for name, given in {"seed": seed, "photo": wanted}.items():
@@ -92,7 +96,7 @@ class ExposureVectorEnv(VectorEnv):
             raise ValueError(f"reset_mask must be a boolean array of shape ({self.num_envs},), not all False: {mask!r}")
         if self.state is None and not mask.all():
             raise ValueError("the first reset must start all episodes: leave reset_mask out")
-        info = self._begin(np.flatnonzero(mask), seed, wanted)
+        info = self._begin(np.flatnonzero(mask), [checked_seed(each) for each in seed], wanted)
         return self._canvas.observe(self.state), info
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
@@ -191,7 +195,7 @@ class ExposureVectorEnv(VectorEnv):
             scores = dict(zip(state["scored"].tolist(), state["scores"].tolist(), strict=True))
             for text in state["rngs"]:
                 rngs.append(seeding.np_random(0)[0])
-                rngs[-1].bit_generator.state = json.loads(text)
+                rngs[-1].bit_generator.state = parse_json(text)
         except (KeyError, TypeError, IndexError, AttributeError) as error:
             raise ValueError(f"this is not the state of an ExposureVectorEnv: {error!r}") from error
         config = self.task.config

@@ -17,11 +17,12 @@ _spec.loader.exec_module(house)
 # The house, floor by floor, from the ground up. A room imports only rooms of floors below its own.
 FLOORS = {
     "exposure_env": [
-        "acceleration errors image threads", "pyramid resizing rewards", "files fusion", "episode photos segmentation",
-        "decoding increments render retouch settings", "kernels observations scenes", "task", "env vector",
+        "acceleration errors image parsing threads", "pyramid resizing rewards", "files fusion",
+        "episode photos segmentation", "decoding increments render retouch settings",
+        "kernels observations scenes", "task", "env vector",
     ],
     "agents": [
-        "arrays errors exploration json_files method networks planes playing vec_env", "policy rewards",
+        "arrays errors exploration json_files locks networks planes playing typed vec_env", "method", "policy rewards",
         "baselines deep_exposure saved_agent", "evaluation pictures retouching", "training", "benchmark", "cli",
     ],
 }  # fmt: skip
@@ -34,12 +35,13 @@ WITHOUT_GYMNASIUM = (
     "kernels", "settings", "scenes", "task",
 )  # fmt: skip
 FILES = {
-    "exposure_env.files.images", "exposure_env.files.raw", "exposure_env.files.whole", "exposure_env.photos.folders",
+    "exposure_env.files.images", "exposure_env.files.raw", "exposure_env.files.regular", "exposure_env.files.whole",
+    "exposure_env.photos.folders",
     "exposure_env.retouch.plan", "exposure_env.segmentation.label_files",
     "agents.benchmark.cells", "agents.benchmark.claims.tables", "agents.benchmark.claims.trainings",
-    "agents.benchmark.workers", "agents.cli", "agents.json_files", "agents.retouching.batch",
+    "agents.cli", "agents.json_files", "agents.pictures", "agents.retouching.batch",
     "agents.retouching.compiling", "agents.retouching.journal", "agents.saved_agent", "agents.training.checkpoints",
-    "agents.training.run", "agents.training.run_log",
+    "agents.training.run", "agents.training.run_folder", "agents.training.run_log",
 }  # fmt: skip
 TALKATIVE = {"agents.cli"}
 

@@ -48,7 +48,7 @@ class TestBadInput:
             ({"photos": []}, "photos is empty"), ({"obs_type": "float64"}, "'float64'"),
             ({"preset": "nature"}, "'nature'"), ({"fusion": "hdr"}, "'hdr'"), ({"order": "size"}, "'size'"),
             ({"render_mode": "ansi"}, "'ansi'"),
-            ({"maximum_ev": 2}, "'maximum_ev'"), ({"segmenter": "watershed"}, "'watershed'"),
+            ({"segmenter": "watershed"}, "'watershed'"),
             ({"reward_model": "beauty"}, "'beauty'"), ({"photos": "/no/such/folder"}, "/no/such/folder"),
         ],
     )  # fmt: skip

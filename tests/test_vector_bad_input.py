@@ -45,8 +45,7 @@ class TestBadInput:
         "settings, message",
         [({"num_envs": 0}, "0"), ({"num_envs": 2.0}, r"2\.0"), ({"photos": []}, "photos is empty"),
          ({"obs_type": "float64"}, "'float64'"), ({"render_mode": "ansi"}, "'ansi'"),
-         ({"preset": "nature"}, "'nature'"), ({"autoreset_mode": "Sometimes"}, "Sometimes"),
-         ({"maximum_ev": 2}, "'maximum_ev'")],
+         ({"preset": "nature"}, "'nature'"), ({"autoreset_mode": "Sometimes"}, "Sometimes")],
     )  # fmt: skip
     def test_settings(self, settings, message):
         with pytest.raises(ValueError, match=message):

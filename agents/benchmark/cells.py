@@ -4,12 +4,13 @@ A cell is one method with one seed and, in the protocol `fivek`, one fold. A tra
 that its memory and processor time can be measured. Finished cells are skipped, so an interrupted benchmark can resume.
 """
 
+import hashlib
 import json
 import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -18,9 +19,10 @@ from agents.benchmark.methods import BASELINES, MAIN, METHODS, OFF_POLICY, PROTO
 from agents.benchmark.protocols import NUM_FOLDS, Split, fivek_protocol, misexposed_protocol
 from agents.benchmark.trials import Trial, run_baseline, run_learner
 from agents.benchmark.workers import run_batches
-from agents.json_files import write_json
+from agents.json_files import read_json, write_json
+from agents.locks import locked
 from agents.training.configuration import PRESETS, TrainConfig, config_of
-from exposure_env.files import SUFFIXES
+from exposure_env.files import SUFFIXES, opened, remove_leftovers
 from exposure_env.photos import FolderPhotos, PairedPhotos, Photo
 
 QUICK = dict(total_timesteps=120, num_envs=4, n_batches=1, batch_size=4, width=4, warm_up=2, n_critic=1,
@@ -108,21 +110,31 @@ class Benchmark:
 
     def data(self, fold: int | None) -> tuple[Split, list[Photo]]:
         """The photos of a cell, and the training pairs on which constants are fitted."""
-        return _data(self.protocol, tuple(self.folders.items()), fold)
+        return _data(self.protocol, tuple(self.folders.items()), fold, fingerprint(self.folders))
 
     def trial(self, cell: Cell) -> Trial:
         """A cell's photos and settings, ready to run."""
         return Trial(cell.method, self.cell_config(cell), *self.data(cell.fold), full_size=self.protocol == "fivek")
 
     def run_cell(self, cell: Cell) -> None:
-        """Runs a cell in this process, and writes its file and, next to it, the agent."""
-        trial, path = self.trial(cell), self.path(cell)
+        """Runs a cell in this process, unless it is finished, and writes its file and, next to it, the agent.
+
+        Raises:
+            ValueError: If another process is at work on it, it was finished with other settings, or the photos were
+                changed meanwhile.
+        """
+        path = self.path(cell)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if cell.method in METHODS:
-            results = run_learner(trial, path.with_suffix(""))
-        else:
-            results = run_baseline(trial)
-        write_json(path, {"settings": self.settings(cell), **results})
+        with locked(path, f"another process is at work on {path}"):
+            remove_leftovers(path.with_suffix(suffix) for suffix in (".json", ".safetensors", ".zip"))
+            if self.finished(cell):
+                return
+            settings, trial = self.settings(cell), self.trial(cell)
+            results = run_learner(trial, path.with_suffix("")) if cell.method in METHODS else run_baseline(trial)
+            if self.settings(cell) != settings:
+                raise ValueError(f"the photos in {list(self.folders.values())} were changed while {cell.name} ran: "
+                                 "its results belong to neither version, so they were not written")
+            write_json(path, {"settings": settings, **results})
 
     def run(self, cells: Sequence[Cell], jobs: int = 1) -> Iterator[tuple[Cell, str | None]]:
         """Runs the unfinished cells; yields each when it is over, with an error message or None.
@@ -193,7 +205,8 @@ def make_benchmark(protocol: str, photos: Path | None = None, inputs: Path | Non
 
 
 @lru_cache(maxsize=1)
-def _data(protocol: str, folders: tuple[tuple[str, str], ...], fold: int | None) -> tuple[Split, list[Photo]]:
+def _data(protocol: str, folders: tuple[tuple[str, str], ...], fold: int | None, version: str
+          ) -> tuple[Split, list[Photo]]:
     places = dict(folders)
     if protocol == "misexposed":
         split = misexposed_protocol(FolderPhotos(places["photos"]) if places else None)
@@ -212,10 +225,12 @@ def read_cell(path: str | os.PathLike) -> dict[str, Any]:
         ValueError: If the file is not a cell.
     """
     try:
-        content = json.loads(Path(path).read_text("utf-8"))
-        return {"settings": content["settings"], **content}
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a cell of the benchmark: {error!r}") from error
+        content = read_json(Path(path))
+    except ValueError as error:
+        raise ValueError(f"{path} is not a cell of the benchmark: {error}") from error
+    if not isinstance(content.get("settings"), dict):
+        raise ValueError(f"{path} is not a cell of the benchmark: it has no settings")
+    return content
 
 
 def read_cells(folder: str | os.PathLike) -> list[dict[str, Any]]:
@@ -228,10 +243,22 @@ def read_cells(folder: str | os.PathLike) -> list[dict[str, Any]]:
 
 
 def fingerprint(folders: dict[str, str]) -> str:
-    """An identifier of the photos wherever they are: their number, and a checksum of their names and sizes in bytes."""
-    files = [f"{name} {path.name} {path.stat().st_size}" for name, folder in sorted(folders.items())
-             for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in SUFFIXES]
+    """An identifier of the photos wherever they are: their number, and a checksum of their names and contents."""
+    files = [f"{name} {path.name} {_checksum(path, *_version(path))}" for name, folder in sorted(folders.items())
+             for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in SUFFIXES and path.is_file()]
     return f"{len(files)} files, {zlib.crc32(chr(10).join(files).encode()):08x}" if folders else "sample photos"
+
+
+def _version(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+@cache
+def _checksum(path: Path, size: int, time: int) -> str:
+    """A checksum of a file's content; read again when its size or modification time change."""
+    with opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:

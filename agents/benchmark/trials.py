@@ -22,6 +22,7 @@ from agents.policy import ExposurePolicy
 from agents.saved_agent import save_agent
 from agents.training.building import build
 from agents.training.configuration import TrainConfig, decay, task_settings
+from exposure_env.files import written_whole
 from exposure_env.photos import Photo
 from exposure_env.task import ExposureTask
 
@@ -124,7 +125,8 @@ def run_learner(trial: Trial, stem: Path) -> dict[str, Any]:
     if isinstance(model.policy, ExposurePolicy):
         save_agent(stem.parent / f"{stem.name}.safetensors", model.policy, task)
     else:
-        model.save(stem.parent / f"{stem.name}.zip")
+        with written_whole(stem.parent / f"{stem.name}.zip") as file:
+            model.save(file)
     return _content(trial, evaluation, cost | {"curve": [[steps, round(value, 4)] for steps, value in curve.points]})
 
 

@@ -2,6 +2,8 @@
 
 An order is a dict, passed as JSON, that says what to run. Running it writes the result to a file that appears only when
 it is complete. Finished results therefore stay, whatever happens to the other orders.
+
+A process ends with the one that started it, however that ends: it watches its standard input, which then closes.
 """
 
 import json
@@ -11,6 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib import import_module
+from threading import Event, Thread
 from typing import Any
 
 import torch
@@ -33,35 +36,51 @@ def run_batches(kind: str, batches: Sequence[Sequence[dict[str, Any]]], jobs: in
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
     running: list[subprocess.Popen] = []
-    pool = ThreadPoolExecutor(jobs)
-    futures = {pool.submit(_in_process, kind, batch, running): number for number, batch in enumerate(batches)}
+    pool, stopping = ThreadPoolExecutor(jobs), Event()
+    futures = {pool.submit(_in_process, kind, batch, running, stopping): number for number, batch in enumerate(batches)}
     try:
         for future in as_completed(futures):
             yield futures[future], future.result()
     finally:  # also when interrupted: no process is left behind
         pool.shutdown(wait=False, cancel_futures=True)
+        stopping.set()  # for a process that is started at this very moment
         for process in list(running):
             process.terminate()
         pool.shutdown()
 
 
-def _in_process(kind: str, orders: Sequence[dict[str, Any]], running: list[subprocess.Popen]) -> str | None:
+def _in_process(kind: str, orders: Sequence[dict[str, Any]], running: list[subprocess.Popen],
+                stopping: Event) -> str | None:
     process = subprocess.Popen([sys.executable, "-m", "agents.benchmark.workers"], stdin=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     running.append(process)
-    errors = process.communicate(json.dumps({"kind": kind, "orders": orders}))[1]
+    if stopping.is_set():
+        process.terminate()
+    with process:
+        try:
+            process.stdin.write(json.dumps({"kind": kind, "orders": orders}) + "\n")
+            process.stdin.flush()  # and left open, see `_end_with_parent`
+        except BrokenPipeError:  # it has ended already; its errors or its status say why
+            pass
+        lines = process.stderr.read().strip().splitlines()
     running.remove(process)
-    lines = errors.strip().splitlines() or [f"its process ended with status {process.returncode}"]
+    lines = lines if process.returncode > 0 and lines else [f"its process ended with status {process.returncode}"]
     return None if process.returncode == 0 else lines[-1]
 
 
 def main() -> None:
-    """Runs the orders that standard input gives as JSON, in this process."""
+    """Runs the orders that the first line of standard input gives as JSON, in this process."""
     torch.set_num_threads(1)
-    given = json.load(sys.stdin)
+    given = json.loads(sys.stdin.readline())
+    Thread(target=_end_with_parent, daemon=True).start()
     run_order = import_module(WORK[given["kind"]]).run_order
     for order in given["orders"]:
         run_order(order)
+
+
+def _end_with_parent() -> None:
+    os.read(sys.stdin.fileno(), 1)  # returns when no process holds the other end open
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from exposure_env import files
 from exposure_env.retouch import RetouchPlan, apply_plan
 
 PIXELS_AT_ONCE = 150_000_000  # bytes of decoded photos in memory at once, 50 megapixels of 8 bits; or one larger photo
-FAILURES = (ValueError, OSError, MemoryError)
 
 
 class Done(NamedTuple):
@@ -85,7 +84,7 @@ def retouch(agent: Agent, jobs: Sequence[Job], journal: Journal) -> Iterator[Don
             reading = read_ahead(size, writing[0] if writing else 0)
             try:
                 save = _retouched(agent, job, journal, *read)
-            except FAILURES as error:
+            except Exception as error:  # whatever is wrong with one photo, the others are retouched
                 save = _failure(job, error)
             del read  # frees the untouched pixels
             if writing is not None:
@@ -101,7 +100,7 @@ def decoded_bytes(photo: Path) -> int:
     """The size of a photo's pixels in memory [bytes]; 0 if it can't be read, as reading it will say why."""
     try:
         return files.pixel_bytes(photo)
-    except FAILURES:
+    except Exception:  # as below
         return 0
 
 
@@ -113,12 +112,14 @@ def _read(job: Job, journal: Journal) -> tuple[str, files.ImageFile | None, Exce
     try:
         key = journal.key(job.photo)  # before reading: if the photo changes meanwhile, it will be done again
         return key, files.load_image(job.photo), None
-    except FAILURES as error:
+    except Exception as error:
         return "", None, error
 
 
 def _failure(job: Job, error: Exception) -> Callable[[], Done]:
-    text = str(error) if str(job.photo) in str(error) else f"{job.photo}: {error}"
+    known = isinstance(error, ValueError | OSError)  # whose messages speak for themselves
+    text = str(error) if known else f"{type(error).__name__}: {error}"
+    text = text if str(job.photo) in text else f"{job.photo}: {text}"
     return lambda: Done(job, None, text)
 
 
@@ -134,14 +135,13 @@ def _retouched(agent: Agent, job: Job, journal: Journal, key: str, file: files.I
     def ready(complete: Path) -> None:
         journal.note(job, key, text, complete)
         if text is not None:
-            with files.written_whole(job.plan) as plan_file:
-                plan_file.write(text.encode())
+            files.write_whole(job.plan, text)
 
     def save() -> Done:
         try:
             files.save_image(job.target, result, ready=ready)
             return Done(job, plan)
-        except FAILURES as error:
+        except Exception as error:
             return _failure(job, error)()
 
     return save

@@ -10,6 +10,8 @@ import numpy as np
 
 from agents.saved_agent import Agent
 from exposure_env import __version__
+from exposure_env.files import read_text
+from exposure_env.parsing import parse_json
 
 JOURNAL = ".exposure-retouch.jsonl"
 SAME_TIME = 2_000_000_000  # nanoseconds to which some file systems round modification times
@@ -38,13 +40,9 @@ class Journal:
     def __init__(self, folder: Path, agent: Agent):
         self.path, self.agent = folder / JOURNAL, digest(agent)
         self.notes: dict[str, list[dict[str, Any]]] = {}
-        lines = self.path.read_text("utf-8", errors="replace").splitlines() if self.path.exists() else []
-        for line in lines:
-            try:
-                note = json.loads(line)
+        for line in read_text(self.path).splitlines() if self.path.exists() else []:
+            if (note := _noted(line)) is not None:
                 self.notes.setdefault(note["result"], []).append(note)
-            except (ValueError, KeyError, TypeError):  # a line cut short by a power failure
-                continue
 
     def key(self, photo: Path) -> str:
         """A digest of all that a result depends on: agent, package version; the photo's path, size, modification time.
@@ -63,19 +61,19 @@ class Journal:
         """
         notes = self.notes.get(job.target.name, [])
         if job.plan is not None and job.plan.exists():
-            written = hashlib.sha256(job.plan.read_bytes()).hexdigest()
-            if written not in [note.get("plan") for note in notes]:
+            written = hashlib.sha256(read_text(job.plan)).hexdigest() if job.plan.is_file() else None
+            if written is None or written not in [note["plan"] for note in notes]:
                 return "foreign"
         if not job.target.exists():
             return "to do"
         stat = job.target.stat()
-        matching = [note for note in notes if note.get("size") == stat.st_size
-                    and abs(note.get("time", 0) - stat.st_mtime_ns) <= SAME_TIME]
+        matching = [note for note in notes if note["size"] == stat.st_size
+                    and abs(note["time"] - stat.st_mtime_ns) <= SAME_TIME]
         if not matching:
             return "foreign"
         note = matching[-1]
-        with_plan = job.plan is None or (job.plan.exists() and note.get("plan") == written)
-        return "done" if job.photo.exists() and note.get("key") == self.key(job.photo) and with_plan else "to do"
+        with_plan = job.plan is None or (job.plan.exists() and note["plan"] == written)
+        return "done" if job.photo.exists() and note["key"] == self.key(job.photo) and with_plan else "to do"
 
     def note(self, job: Job, key: str, plan: str | None, complete: Path) -> None:
         """Records a result before it takes its place.
@@ -94,6 +92,17 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
         self.notes.setdefault(job.target.name, []).append(note)
+
+
+def _noted(line: bytes) -> dict[str, Any] | None:
+    """The note in a line; None if it was cut short by a power failure, or is of another origin."""
+    try:
+        note = parse_json(line)
+    except ValueError:
+        return None
+    kinds = {"result": str, "size": int, "time": int, "key": str, "plan": str | None}
+    whole = isinstance(note, dict) and all(isinstance(note.get(name), kind) for name, kind in kinds.items())
+    return note if whole else None
 
 
 def digest(agent: Agent) -> str:

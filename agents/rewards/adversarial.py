@@ -3,7 +3,6 @@
 `AdversarialCallback` is an SB3 callback for any agent: all it needs are the images that the agent's episodes produce.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from agents.rewards.experts import ExpertPhotos, mirrored
 from agents.rewards.trainer import DiscriminatorTrainer
 from exposure_env import episode
 from exposure_env.image import Array
+from exposure_env.parsing import parse_json
 from exposure_env.task import ExposureTask
 
 STATE = ("pool", "fresh", "unfinished", "rollouts", "rng", "trainer", "experts")  # the keys of a game's state
@@ -144,4 +144,4 @@ class AdversarialCallback(BaseCallback):
         self.fresh = [batch.cpu().numpy().copy() for batch in state["fresh"]]
         self.unfinished = [batch.cpu().numpy().copy() for batch in state["unfinished"]]
         self.rollouts = state["rollouts"]
-        self.rng.bit_generator.state = json.loads(state["rng"])
+        self.rng.bit_generator.state = parse_json(state["rng"])

@@ -1,6 +1,5 @@
 """Batches of experts' photos, real and misexposed."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ from array_api_compat import array_namespace, device
 
 from agents.arrays import rng_state
 from exposure_env.image import Array
+from exposure_env.parsing import parse_json
 from exposure_env.photos import Misexpose, Photo, check_photo, misexpose, thumbnail
 
 MARGIN = 9 / 8  # photos are kept this much larger than the crops in a batch
@@ -59,7 +59,7 @@ class ExpertPhotos:
         Args:
             state: The result of its `state_dict`.
         """
-        self.rng.bit_generator.state = json.loads(state["rng"])
+        self.rng.bit_generator.state = parse_json(state["rng"])
 
 
 def mirrored(images: Array, rng: np.random.Generator) -> Array:

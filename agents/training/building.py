@@ -31,10 +31,7 @@ def build(
     Raises:
         ValueError: If there are no photos or experts, or a setting is invalid.
     """
-    for name, least in {"total_timesteps": 1, "seed": 0, "width": 1, "halvings": 0, "n_critic": 1, "warm_up": 0,
-                        "discriminator_batch_size": 1, "checkpoint_every": 1}.items():
-        if getattr(config, name) < least:
-            raise ValueError(f"{name} must be at least {least}, not {getattr(config, name)}")
+    config.check()
     torch.manual_seed(config.seed)
     device, game, reward = _device(config.device), None, config.reward
     if reward == "discriminator":

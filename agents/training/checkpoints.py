@@ -19,6 +19,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.arrays import tensors
 from exposure_env.files import written_whole
+from exposure_env.parsing import parse_json
 
 CHECKPOINT = "checkpoint.pt"
 FORMAT = "deepexposure-gym checkpoint, version 1"
@@ -43,8 +44,8 @@ class Randomness:
             ValueError: If it is the state of something else.
         """
         try:
-            version, internal, gauss = json.loads(state["python"])
-            name, keys, *rest = json.loads(state["numpy"])
+            version, internal, gauss = parse_json(state["python"])
+            name, keys, *rest = parse_json(state["numpy"])
             random.setstate((version, tuple(internal), gauss))
             np.random.set_state((name, np.array(keys, np.uint32), *rest))
             torch.set_rng_state(state["torch"])
@@ -137,6 +138,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(f"there is no {path}, so there is nothing to go on with: start a new run")
     try:
         with zipfile.ZipFile(path) as archive:  # for its checksums, which torch.load ignores
+            if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:  # Torch never compresses
+                raise ValueError("it is compressed")
             if damaged := archive.testzip():
                 raise ValueError(f"the checksum of {damaged} is wrong")
         state = torch.load(path, map_location="cpu", weights_only=True)

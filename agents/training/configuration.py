@@ -4,7 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agents.method import Method
+from agents.method import MOST, Method
+from agents.typed import check_types
+
+NETWORKS: dict[str, tuple[float, float]] = {  # what memory depends on: no more than a large machine has
+    "num_envs": (1, 2**16), "width": (1, 1024), "halvings": (0, 8), "max_segments": (1, 4096),
+    "discriminator_batch_size": (1, 2**16), "pool_size": (1, 2**20),
+}  # fmt: skip
+OTHERS: dict[str, tuple[float, float]] = {
+    "total_timesteps": (1, 10**15), "seed": (0, 2**32 - 1), "checkpoint_every": (1, MOST), "learning_rate": (0, MOST),
+    "critic_learning_rate": (0, MOST), "discriminator_learning_rate": (0, MOST), "exploration": (0, MOST),
+    "n_critic": (1, MOST), "warm_up": (0, MOST), "gradient_penalty": (0, MOST), "drift": (0, MOST), "pooled": (0, 1),
+    "unfinished": (0, 1), "misexposed": (0, 1), "misexposed_local": (0, MOST),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,11 @@ class TrainConfig(Method):
     misexposed_range: tuple[float, float] = (-2.5, 2.5)  # lowest and highest EV of misexposed experts' photos [stops]
     misexposed_local: float = 0.0  # standard deviation of the local EV map of these photos [stops]
 
+    def check(self) -> None:
+        """Checks the settings, before anything is done with them; see `Method.check`."""
+        super().check()
+        check_types(self, NETWORKS | OTHERS)
+
 
 PRESETS = {
     "quick": TrainConfig(),
@@ -80,8 +97,17 @@ PRESETS = {
 
 
 def config_of(settings: dict[str, Any]) -> TrainConfig:
-    """The configuration with these fields, as read from JSON, with lists in place of tuples."""
-    return TrainConfig(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
+    """The configuration with these fields, as read from JSON, with lists in place of tuples.
+
+    Raises:
+        ValueError: If a field is of another type or out of range: in particular, a reward that isn't one of the names
+            in `TrainConfig` is never imported.
+        TypeError: If there is no such field.
+    """
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    config = TrainConfig(**given)
+    config.check()
+    return config
 
 
 def task_settings(config: TrainConfig) -> dict:

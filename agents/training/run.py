@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,20 +10,24 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList, Progr
 
 from agents.deep_exposure import DeepExposure
 from agents.errors import Diverged
-from agents.json_files import check_same, read_json, write_json
-from agents.pictures import write_picture
+from agents.locks import locked
+from agents.pictures import write_figure, write_picture
+from agents.rewards.adversarial import AdversarialCallback
 from agents.saved_agent import FILE_NAME, SETTINGS, Agent, save_agent
+from agents.training import run_folder
 from agents.training.building import build
 from agents.training.checkpoints import CHECKPOINT, Checkpoints, Randomness
-from agents.training.configuration import TrainConfig, config_of
+from agents.training.configuration import TrainConfig
 from agents.training.curves import figure_of_curves, read_csv
 from agents.training.diagnostics import Diagnostics, storyboards
 from agents.training.health import Health
+from agents.training.run_folder import CONFIG, PHOTOS
 from agents.training.run_log import PROGRESS, run_logger
 from exposure_env.errors import NotFinite
 from exposure_env.files import remove_leftovers
 from exposure_env.photos import Photo
 
+WRITTEN = (FILE_NAME, CHECKPOINT, PROGRESS, CONFIG, PHOTOS, "curves.png")
 NUM_STORYBOARDS = 40  # in a whole training; at most one per checkpoint
 
 
@@ -54,43 +58,50 @@ def train(config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
         callbacks: Further SB3 callbacks; the checkpoint does not include their state.
         progress_bar: Whether to show a progress bar.
         held_out: Good photos that the discriminator is never shown, to log how it scores them.
-        resume: Whether to resume the interrupted run in the folder; its configuration and photos must be the same.
+        resume: Whether to resume the interrupted run in the folder; its configuration and photos must be the same. If
+            it was stopped before its first checkpoint, it begins anew.
         folders: The folders of "photos", "experts" and "held_out", to be noted in `photos.json`.
 
     Raises:
-        ValueError: If the folder holds another run; with `resume`, if it holds no run, a damaged one, or one of another
-            configuration; or if `build` raises it.
+        ValueError: If the folder holds another run, or another process trains there; with `resume`, if it holds no run,
+            a damaged one, or one of another configuration or of other photos; or if `build` raises it.
         Diverged: If the training is beyond repair. The agent and the checkpoint in the folder are then those of the
             last healthy checkpoint.
     """
-    folder, settings = Path(folder), asdict(config)
-    remove_leftovers(folder / name for name in (FILE_NAME, CHECKPOINT, PROGRESS, "config.json", "photos.json"))
-    numbers = {"photos": len(photos), "experts": len(experts), "held_out": None if held_out is None else len(held_out)}
+    folder, begun = Path(folder), False
     if resume:
-        check_same(settings, read_json(folder / "config.json"), folder / "config.json")
-        check_same(numbers, read_json(folder / "photos.json").get("numbers", {}), folder / "photos.json")
-    elif (folder / FILE_NAME).exists() or (folder / CHECKPOINT).exists():
-        raise ValueError(f"{folder} holds another run's {FILE_NAME}: choose another folder, or resume that run")
+        run_folder.read_config_as_written(folder)
     model, game = build(config, photos, experts)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / "run", f"another process trains in {folder}"):
+        remove_leftovers(folder / name for name in WRITTEN)
+        sets = {"photos": photos, "experts": experts, "held_out": held_out}
+        if resume:
+            begun = run_folder.resume(folder, config, sets)
+        else:
+            run_folder.begin(folder, config, sets, folders or {})
+        model.exposure_env.task.prepare()  # all photos now: whatever happens to them later, the training sees these
+        return _learn(model, game, config, folder, begun, held_out, callbacks, progress_bar)
+
+
+def _learn(model: DeepExposure, game: AdversarialCallback | None, config: TrainConfig, folder: Path, begun: bool,
+           held_out: Sequence[Photo] | None, callbacks: Sequence[BaseCallback], progress_bar: bool) -> Run:
+    """The training itself, from the folder's checkpoint if it has `begun`; other arguments and errors as in `train`."""
     health, diagnostics = Health(game), Diagnostics(game, held_out)
     parts = {"model": model, "randomness": Randomness(), "health": health, "diagnostics": diagnostics}
     parts |= {} if game is None else {"game": game}
     kept = _Kept(model, folder, config.total_timesteps)
     checkpoints = Checkpoints(folder / CHECKPOINT, parts, config.checkpoint_every, lambda: health.healthy, kept.write)
-    if resume:
+    if begun:
         checkpoints.load()
         kept.drawn = kept.due
         if model.num_timesteps >= config.total_timesteps:
             return Run(model, folder, interrupted=False, untouched=True)
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "config.json", settings)
-        write_json(folder / "photos.json", {"numbers": numbers, "folders": dict(folders or {})})
     model.set_logger(run_logger(folder, model.num_updates, model.num_timesteps))
     interrupted, keep, bar = False, True, [ProgressBarCallback()] if progress_bar else []
     try:
         watched = [*([] if game is None else [game]), diagnostics, health, checkpoints, *callbacks, *bar]
-        model.learn(config.total_timesteps - model.num_timesteps, CallbackList(watched), reset_num_timesteps=not resume)
+        model.learn(config.total_timesteps - model.num_timesteps, CallbackList(watched), reset_num_timesteps=not begun)
     except KeyboardInterrupt:
         interrupted = True
     except (Diverged, NotFinite) as error:
@@ -107,29 +118,8 @@ def train(config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
         model.logger.close()
         log = read_csv((folder / PROGRESS).read_text())
         if log:  # empty if it ended before the first update
-            figure_of_curves(log).savefig(folder / "curves.png", dpi=110)
+            write_figure(folder / "curves.png", figure_of_curves(log))
     return Run(model, folder, interrupted)
-
-
-def read_config(folder: Path) -> TrainConfig:
-    """The configuration of the run in a folder.
-
-    Raises:
-        ValueError: If there is none, or another version wrote it.
-    """
-    kept, names = read_json(folder / "config.json"), {field.name for field in fields(TrainConfig)}
-    if different := sorted(kept.keys() ^ names):
-        raise ValueError(f"{folder / 'config.json'} was written by another version: it differs in {different}")
-    return config_of(kept)
-
-
-def read_folders(folder: Path) -> dict[str, str]:
-    """The folders that a run's photos came from, where noted: "photos", "experts" and "held_out".
-
-    Raises:
-        ValueError: If the folder holds no run.
-    """
-    return dict(read_json(folder / "photos.json").get("folders", {}))
 
 
 class _Kept:

@@ -8,7 +8,7 @@ from typing import Any
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat, filter_excluded_keys
 from torch.utils.tensorboard import SummaryWriter
 
-from exposure_env.files import written_whole
+from exposure_env.files import write_whole
 
 PROGRESS = "progress.csv"
 
@@ -49,8 +49,7 @@ class ProgressLog(KVWriter):
         padded = [row + [""] * (len(self.keys) - len(row)) for row in rows]
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([self.keys, *padded] if self.keys else [])
-        with written_whole(self.path) as file:
-            file.write(text.getvalue().encode())
+        write_whole(self.path, text.getvalue())
         self.file = open(self.path, "a", newline="")
         self.writer = csv.writer(self.file, lineterminator="\n")
 

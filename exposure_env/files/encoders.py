@@ -6,7 +6,7 @@ Pillow cannot write 16-bit RGB, OpenCV no metadata and tifffile no EXIF data, so
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -108,11 +108,21 @@ def _tiff_directory(pixels: np.ndarray, alpha: np.ndarray | None, exif: bytes | 
         directory[EXTRA] = 2  # colours not multiplied by alpha
     if icc:
         directory[ICC] = icc
-    parsed = Image.Exif()
-    parsed.load(b"Exif\0\0" + (exif or b""))
-    directory.update({tag: parsed[tag] for tag in TEXTS if tag in parsed})
-    directory.update({tag: values for tag in (EXIF, GPS) if (values := parsed.get_ifd(tag))})
+    directory.update(_writable_tags(exif))
     return directory
+
+
+def _writable_tags(exif: bytes | None) -> dict[int, Any]:
+    try:
+        parsed, trial = Image.Exif(), TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0")
+        parsed.load(b"Exif\0\0" + (exif or b""))
+        tags = {tag: parsed[tag] for tag in TEXTS if tag in parsed}
+        tags |= {tag: values for tag in (EXIF, GPS) if (values := parsed.get_ifd(tag))}
+        trial.update(tags)
+        trial.tobytes()
+        return tags
+    except Exception:  # odd values that cannot be written again do not spoil the photo
+        return {}
 
 
 def _strips(pixels: np.ndarray, alpha: np.ndarray | None) -> list[slice]:

@@ -5,7 +5,6 @@ second image of the size of the one returned is kept in memory.
 """
 
 import os
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +15,11 @@ import numpy as np
 from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from exposure_env.files import metadata as tag
+from exposure_env.files.bounds import check_content
 from exposure_env.files.encoders import encode_jpeg, encode_png, encode_tiff
 from exposure_env.files.metadata import picked_exif, png_exif, upright_exif
 from exposure_env.files.raw import RAW_SUFFIXES, develop, raw_size
+from exposure_env.files.regular import opened
 from exposure_env.files.whole import written_whole
 from exposure_env.resizing import as_floats, shrink
 
@@ -60,12 +61,13 @@ def load_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Imag
 
     Args:
         path: File to read.
-        max_pixels: Limit on width times height, checked before memory is allocated for them.
+        max_pixels: Limit on width times height, checked before memory is allocated for them. So is whether the file
+            is long enough to hold them.
 
     Raises:
-        ValueError: If the file is empty, broken, cut short, too large, of another format, or of a kind without plain
-            RGB pixels: CMYK, Lab, floats, 16-bit TIFF with separate colour planes or premultiplied alpha. Or if it is
-            a raw file and rawpy isn't installed.
+        ValueError: If it isn't a regular file, or is empty, broken, cut short, too large, of another format, or of a
+            kind without plain RGB pixels: CMYK, Lab, floats, 16-bit TIFF with separate colour planes or premultiplied
+            alpha. Or if it is a raw file and rawpy isn't installed.
         OSError: If there is no such file, or it may not be read.
     """
     with _opened(path) as (header, file):
@@ -124,8 +126,9 @@ def save_image(path: str | os.PathLike, image: ImageFile, quality: int = 95,
     with written_whole(path, ready) as file:
         try:
             _ENCODERS[path.suffix.lower()](file, pixels, alpha, upright_exif(image.exif)[1], image.icc, quality)
-        except (ValueError, OSError, struct.error) as error:
-            if isinstance(error, OSError) and error.errno is not None:  # the system's; Pillow's own have no number
+        except Exception as error:  # Pillow raises exceptions of almost every type on odd metadata
+            system = isinstance(error, OSError) and error.errno is not None  # Pillow's own have no number
+            if system or isinstance(error, MemoryError):
                 raise
             raise ValueError(f"cannot write {path}: {error}") from error
 
@@ -133,7 +136,7 @@ def save_image(path: str | os.PathLike, image: ImageFile, quality: int = 95,
 @contextmanager
 def _opened(path: str | os.PathLike) -> Iterator[tuple[Image.Image | None, BinaryIO]]:
     """The header, None for a raw file, and the open file; any error inside becomes a ValueError that names the file."""
-    with open(path, "rb") as file:
+    with opened(path) as file:
         try:
             if Path(path).suffix.lower() in RAW_SUFFIXES:
                 yield None, file
@@ -155,6 +158,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
 
 def _decode(header: Image.Image, file: BinaryIO, max_pixels: int) -> ImageFile:
     _check_size(*header.size, max_pixels)
+    check_content(header, file)
     tags = header.tag_v2 if header.format == "TIFF" else {}
     if tags.get(254, 0) & 1 or 50706 in tags:  # "reduced resolution", or DNG's version
         raise ValueError("it is a camera's raw file, with only a preview to read; develop it first")
@@ -162,11 +166,12 @@ def _decode(header: Image.Image, file: BinaryIO, max_pixels: int) -> ImageFile:
     if header.mode not in _EIGHT_BIT_MODES and not header.mode.startswith("I;16"):
         raise ValueError(f"its pixels are {header.mode}, but must be RGB or grey, of 8 or 16 bits")
     wide, kind = _has_16_bits(header, file), "RGBA" if header.has_transparency_data else "RGB"
+    if wide and not tags:  # before its pixels are decoded: that all of it is there; the EXIF data may follow them
+        exif = png_exif(file)
     decoded = _decode_16_bits(file, tags) if wide else None
     if not wide:
         header.load()
-    if not tags:  # EXIF data may follow a PNG's pixels
-        exif = png_exif(file) if wide else header.info.get("exif")
+        exif = exif if tags else header.info.get("exif")
     orientation, exif = upright_exif(exif)
     orientation = 1 if tags else orientation  # the decoders have turned a TIFF already
     if wide:

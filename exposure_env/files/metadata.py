@@ -20,6 +20,8 @@ def upright_exif(exif: bytes | None) -> tuple[int, bytes | None]:
     Broken EXIF data do not spoil the photo.
     """
     data, orientation = bytearray((exif or b"").removeprefix(b"Exif\0\0")), 1
+    if data[:4] not in (b"II*\0", b"MM\0*"):
+        return 1, None
     order = "<" if data[:2] == b"II" else ">"
     try:
         (start,) = struct.unpack_from(order + "I", data, 4)

@@ -1,5 +1,6 @@
 """Files that are whole or not there at all: written beside their final place, then moved into it."""
 
+import io
 import os
 import re
 import shutil
@@ -18,6 +19,16 @@ _PART = re.compile(r"\.(.+)\.[0-9a-f]{32}\.part")
 Image.core.set_block_size(2**26)
 
 
+class _Buffered(io.BufferedWriter):
+    """A file that can be written to in one way only, the one that notices when the disk is full.
+
+    Writing straight to the descriptor, Pillow takes a part of the bytes for all of them.
+    """
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("this file has no descriptor to write to past its buffer")
+
+
 @contextmanager
 def written_whole(path: Path, ready: Callable[[Path], object] | None = None) -> Iterator[BinaryIO]:
     """A file to write to, moved into place once it is complete and on disk, and removed on an error.
@@ -27,13 +38,16 @@ def written_whole(path: Path, ready: Callable[[Path], object] | None = None) -> 
     Args:
         path: The final place.
         ready: Called with the complete file, just before it is moved there.
+
+    Raises:
+        OSError: If the file can't be written, or not all of it.
     """
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        with open(beside, "xb") as file:
+        with io.FileIO(beside, "xb") as raw, _Buffered(raw) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())  # otherwise a power failure could leave an empty file in the final place
+            os.fsync(raw.fileno())  # otherwise a power failure could leave an empty file in the final place
         if path.exists():
             shutil.copymode(path, beside)
         if ready is not None:
@@ -41,6 +55,12 @@ def written_whole(path: Path, ready: Callable[[Path], object] | None = None) -> 
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a text, as UTF-8, or bytes; see `written_whole`."""
+    with written_whole(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def remove_leftovers(paths: Iterable[Path]) -> None:

@@ -1,7 +1,6 @@
 """A finished retouch: the segments, one exposure for each, and how they are rendered, kept as a small JSON file."""
 
 import json
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -10,13 +9,18 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from exposure_env.files import written_whole
+from exposure_env.files import read_text, write_whole
 from exposure_env.fusion import FUSIONS, Layers, option_defaults
-from exposure_env.image import Space
+from exposure_env.image import MAX_EV, Space
+from exposure_env.parsing import parse_json
 
 Thumbnail = Literal["squeeze", "letterbox"]
 FORMAT = "exposure retouch plan, version 1"
-MAX_EV = 32.0  # stops; far beyond any photo, and far from overflow
+# Lowest and highest values of numeric options: any more extreme and a blend would divide by zero, overflow, or take
+# for ever. Options of other renderings may be any number from 0 to the largest of these.
+OPTION_RANGES = {"contrast": (0, 100), "saturation": (0, 100), "exposedness": (0, 100), "epsilon": (1e-20, 1),
+                 "levels": (0, 32), "feather": (0, 256)}
+OTHER_RANGE = (0, 256)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,16 +103,16 @@ class RetouchPlan:
         return json.dumps(content, default=np.ndarray.tolist)
 
     @classmethod
-    def from_json(cls, text: str) -> "RetouchPlan":
+    def from_json(cls, text: str | bytes) -> "RetouchPlan":
         """The plan that `to_json` wrote.
 
         Raises:
             ValueError: If the text is not JSON or of another format, or a field is missing, unknown or malformed.
         """
         try:
-            content = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"not a retouch plan, because not JSON: {error}") from error
+            content = parse_json(text)
+        except ValueError as error:
+            raise ValueError(f"not a retouch plan: {error}") from error
         if not isinstance(content, dict):
             raise ValueError(f"a retouch plan is a JSON object, not {type(content).__name__}")
         if (found := content.pop("format", None)) != FORMAT:
@@ -120,8 +124,7 @@ class RetouchPlan:
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the plan to a JSON file, whole or not at all."""
-        with written_whole(Path(path)) as file:
-            file.write(f"{self.to_json()}\n".encode())
+        write_whole(Path(path), f"{self.to_json()}\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "RetouchPlan":
@@ -129,9 +132,11 @@ class RetouchPlan:
 
         Raises:
             ValueError: If the file does not hold a plan.
+            OSError: If there is no such file, or it may not be read.
         """
+        text = read_text(Path(path))
         try:
-            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+            return cls.from_json(text)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
@@ -156,5 +161,7 @@ def _check_options(fusion: str, options: dict[str, Any]) -> None:
             raise ValueError(f"fusion_options of {fusion!r} are {list(defaults)}, not {name!r}")
         default = defaults[name]
         kinds = {float: (int, float), type(None): (int, type(None))}.get(type(default), type(default))
-        if not isinstance(value, kinds) or not (value is None or 0 <= value < math.inf):
-            raise ValueError(f"fusion_options: {name} must be like its default, {default!r}, not {value!r}")
+        low, high = OPTION_RANGES.get(name, OTHER_RANGE)
+        if not isinstance(value, kinds) or not (value is None or low <= value <= high):
+            raise ValueError(f"fusion_options: {name} must be like its default, {default!r}, and within "
+                             f"[{low:g}, {high:g}], not {value!r:.200}")

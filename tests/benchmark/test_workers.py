@@ -32,10 +32,13 @@ def test_a_process_of_its_own_finds_the_same_from_any_folder(done, photos, tmp_p
     """As `run` starts it."""
     order = {"protocol": "misexposed", "folders": {"photos": str(photos)}, "config": vars(done.config),
              "out": str(tmp_path / "new"), "cell": ["II", 0, None]}
-    process = subprocess.run([sys.executable, "-m", "agents.benchmark.workers"],
-                             input=json.dumps({"kind": "cell", "orders": [order]}), text=True,
-                             cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, timeout=120)
-    assert (process.returncode, process.stderr) == (0, "")
+    with subprocess.Popen([sys.executable, "-m", "agents.benchmark.workers"], stdin=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+                          env=os.environ | {"PYTHONPATH": str(ROOT)}) as process:
+        process.stdin.write(json.dumps({"kind": "cell", "orders": [order]}) + "\n")
+        process.stdin.flush()  # and left open: a worker ends with the process that started it
+        errors = process.stderr.read()
+    assert (process.returncode, errors) == (0, "")
     here, there = (read_cell(folder / "II-seed0.json") for folder in (Path(done.out), tmp_path / "new"))
     assert here["settings"] == there["settings"] and here["experts"] == there["experts"]
     assert here["results"]["psnr"] == pytest.approx(there["results"]["psnr"], abs=1e-3)

@@ -11,7 +11,7 @@ import torch
 
 from agents.training.building import build
 from agents.training.checkpoints import CHECKPOINT, Checkpoints, Randomness, read_checkpoint, write_checkpoint
-from agents.training.run import read_config
+from agents.training.run_folder import read_config
 from exposure_env.photos import Photo
 from tests.training.small import EXPERTS, HELD_OUT, KEPT, PHOTOS, copied, files, run
 

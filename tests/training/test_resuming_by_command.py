@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from agents.cli import main
-from agents.training.run import read_config, read_folders, train
+from agents.training.run import train
+from agents.training.run_folder import read_config, read_folders
 from exposure_env.files import ImageFile, save_image
 from exposure_env.photos import FolderPhotos
 from tests.training.small import (

@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 
 from agents.benchmark.claims.trainings import CLAIMS, RENDERINGS
 from agents.evaluation.metrics import interval
+from agents.pictures import write_figure
+from exposure_env.files import write_whole
 
 REFERENCE = "I"  # the form whose gradient the others are compared with
 
@@ -79,10 +81,10 @@ def write_tables(cells: Sequence[Measured], folder: Path, claims: Sequence[str] 
     """
     made = tables(cells, claims)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "claims.md").write_text("\n".join(each.markdown() for each in made), "utf-8")
+    write_whole(folder / "claims.md", "\n".join(each.markdown() for each in made))
     for each in made:
-        (folder / f"claims_{each.claim}.csv").write_text(format_csv(cells, each.claim), "utf-8")
-    figure(cells).savefig(folder / "claims.png", dpi=100)
+        write_whole(folder / f"claims_{each.claim}.csv", format_csv(cells, each.claim))
+    write_figure(folder / "claims.png", figure(cells), dpi=100)
     return "\n\n".join(each.text() for each in made)
 
 

@@ -25,9 +25,11 @@ from agents.benchmark.trials import Trial
 from agents.benchmark.workers import run_batches
 from agents.evaluation.metrics import pearson, psnr
 from agents.json_files import check_same, read_json, write_json
+from agents.locks import locked
 from agents.playing import paired_scenes, play
 from agents.training.configuration import PRESETS, TrainConfig, config_of, task_settings
 from exposure_env import episode
+from exposure_env.files import remove_leftovers
 from exposure_env.fusion import FUSIONS
 from exposure_env.photos import FolderPhotos
 from exposure_env.task import ExposureTask
@@ -184,14 +186,21 @@ def run_order(order: dict[str, Any]) -> None:
     """
     out = Path(order["out"])
     training = Order(order["variant"], order["seed"], config_of(order["base"]), order["photos"])
-    results = measure(training)
+    path = training.path(out)
     out.mkdir(parents=True, exist_ok=True)
-    write_json(training.path(out), {"settings": training.settings, "versions": versions(), "machine": machine(),
-                                    "results": results})
+    with locked(path, f"another process is at work on {path}"):
+        remove_leftovers([path])
+        if training.finished(out):
+            return
+        settings, results = training.settings, measure(training)
+        if training.settings != settings:
+            raise ValueError(f"the photos in {training.photos} were changed while {training.name} ran: its results "
+                             "belong to neither version, so they were not written")
+        write_json(path, {"settings": settings, "versions": versions(), "machine": machine(), "results": results})
 
 
 @lru_cache(1)
-def _split(photos: str | None) -> Split:
+def _split(photos: str | None, version: str) -> Split:
     return misexposed_protocol(None if photos is None else FolderPhotos(photos))
 
 
@@ -210,7 +219,7 @@ def measure(order: Order) -> dict[str, Any]:
         order: The training. Its peak of memory is right only in a process of its own.
     """
     torch.set_num_threads(1)
-    split = _split(order.photos)
+    split = _split(order.photos, order.settings["photos"])
     model, callbacks = agent_of(order, split)
     loaded, cpu, wall = peak_mb(), time.process_time(), time.perf_counter()
     model.learn(order.config.total_timesteps, callbacks)
