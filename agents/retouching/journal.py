@@ -101,8 +101,8 @@ def _noted(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     kinds = {"result": str, "size": int, "time": int, "key": str, "plan": str | None}
-    whole = isinstance(note, dict) and all(isinstance(note.get(name), kind) for name, kind in kinds.items())
-    return note if whole else None
+    whole = isinstance(note, dict) and kinds.keys() <= note.keys()
+    return note if whole and all(isinstance(note[name], kind) for name, kind in kinds.items()) else None
 
 
 def digest(agent: Agent) -> str:

@@ -41,13 +41,14 @@ def test_broken_exif_data_do_not_spoil_the_batch(tmp_path, exif):
 
 @pytest.mark.parametrize("field, value", [
     ("time", b"null"), ("time", b'"abc"'), ("time", b"[1]"), ("time", b"1e999"), ("size", b"null"), ("size", b"{}"),
-    ("result", b"null"), ("result", b"[]"), ("key", b"0"), ("plan", b"[[]]"), ("plan", b"{}"),
+    ("result", b"null"), ("result", b"[]"), ("key", b"0"), ("plan", b"[[]]"), ("plan", b"{}"), ("plan", None),
 ])
 def test_an_odd_line_of_the_journal_is_passed_over(photos, out, field, value, capsys):
     assert run(photos, "-o", out, "--plans") == 0
     journal = out / JOURNAL
     lines = journal.read_bytes().splitlines()
-    odd = [re.sub(rb'(?<="%s": )("[^"]*"|[^,}]*)' % field.encode(), value, line) for line in lines if line]
+    of_field, put = rb'"%s": ("[^"]*"|[^,}]*)' % field.encode(), f'"{field}": '.encode()
+    odd = [re.sub(of_field, put + value if value else b'"x": 1', line) for line in lines if line]
     journal.write_bytes(b"\n".join([*odd, *lines, *odd, DEEP, b"\xff\xfe", b"5", b"null", b'["result"]', *odd]))
     capsys.readouterr()
     assert run(photos, "-o", out, "--plans") == 0
