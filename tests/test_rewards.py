@@ -204,5 +204,5 @@ def test_a_plain_function_may_say_that_it_is_differentiable():
 
 def test_scores_that_are_no_numbers_are_refused():
     images = np.zeros((2, 4, 4, 3), np.float32)
-    with pytest.raises(ValueError, match="want numbers"):
+    with pytest.raises(ValueError, match="want real numbers"):
         score(resolve_reward(lambda images: ["good"] * len(images)), images, images, None)
