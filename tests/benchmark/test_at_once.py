@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +50,11 @@ def test_a_worker_ends_with_its_parent(photos, tmp_path, how):
     finally:
         parent.send_signal(how)
         parent.wait(30)
-    wait_for(lambda: not alive(worker), 10)
+    try:
+        wait_for(lambda: not alive(worker), 10)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
     assert not [path for path in (tmp_path / "out").iterdir() if path.name[0] != "."]
 
 
