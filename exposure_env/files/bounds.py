@@ -15,7 +15,7 @@ TIFF_RATIOS = {1: 1, 2: 2**16, 3: 2**16, 4: 2**16, 5: 1500, 6: 3 * JPEG_PIXELS, 
                32773: 64, 32946: DEFLATED}
 OTHER_RATIO = 2**14
 COMPRESSION, TILE_WIDTH, TILE_HEIGHT = 259, 322, 323
-STRIP_SIZES = 279, 325  # bytes of each strip, or of each tile
+STRIPS = 273, 279, 324, 325  # where each strip or tile starts, and how many bytes it has
 PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # samples of a pixel by colour type
 
 
@@ -39,8 +39,7 @@ def check_content(header: Image.Image, file: BinaryIO) -> None:
         bits, ratio = sum(tags.get(BITS, (1,))), TIFF_RATIOS.get(tags.get(COMPRESSION, 1), OTHER_RATIO)
         fits = pixels * bits <= 8 * ratio * length
         across, down = (tags.get(name, 1) for name in (TILE_WIDTH, TILE_HEIGHT))
-        sizes = [size for name in STRIP_SIZES for size in tags.get(name, ())]
-        if max(sizes, default=0) > length:
+        if max((place for name in STRIPS for place in tags.get(name, ())), default=0) > length:
             raise ValueError("the file is broken or cut short")
         if across > max(2 * width, 4096) or down > max(2 * height, 4096):
             raise ValueError(f"its tiles are {across} x {down} pixels, but the image {width} x {height}")

@@ -57,11 +57,13 @@ def test_a_tiff_that_claims_more_pixels_than_its_bytes_can_hold(tmp_path, compre
         load_image(path)
 
 
-def test_a_tiff_strip_that_claims_to_be_huge(tmp_path):
+@pytest.mark.parametrize("tag", ["StripByteCounts", "StripOffsets"])
+@pytest.mark.parametrize("big", [False, True], ids=["32 bits", "64 bits"])
+def test_a_tiff_strip_that_claims_to_be_huge_or_far_away(tmp_path, tag, big):
     path = tmp_path / "a.tif"
-    tifffile.imwrite(path, noise((30, 40, 3)), photometric="rgb")
+    tifffile.imwrite(path, noise((30, 40, 3)), photometric="rgb", bigtiff=big)
     with tifffile.TiffFile(path, mode="r+b") as file:
-        file.pages[0].tags["StripByteCounts"].overwrite(2**32 - 1)
+        file.pages[0].tags[tag].overwrite(2**42 if big else 2**32 - 1)
     with at_most(50), pytest.raises(ValueError, match="a.tif: the file is broken or cut short"):
         load_image(path)
 
