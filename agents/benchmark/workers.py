@@ -16,8 +16,6 @@ from importlib import import_module
 from threading import Event, Thread
 from typing import Any
 
-import torch
-
 WORK = {"cell": "agents.benchmark.cells", "claim": "agents.benchmark.claims.trainings"}  # modules with a `run_order`
 
 
@@ -70,9 +68,11 @@ def _in_process(kind: str, orders: Sequence[dict[str, Any]], running: list[subpr
 
 def main() -> None:
     """Runs the orders that the first line of standard input gives as JSON, in this process."""
-    torch.set_num_threads(1)
     given = json.loads(sys.stdin.readline())
     Thread(target=_end_with_parent, daemon=True).start()
+    import torch  # takes seconds, in which the parent may end, too
+
+    torch.set_num_threads(1)
     run_order = import_module(WORK[given["kind"]]).run_order
     for order in given["orders"]:
         run_order(order)

@@ -27,7 +27,8 @@ from exposure_env.errors import NotFinite
 from exposure_env.files import remove_leftovers
 from exposure_env.photos import Photo
 
-WRITTEN = (FILE_NAME, CHECKPOINT, PROGRESS, CONFIG, PHOTOS, "curves.png")
+CURVES, STORYBOARDS = "curves.png", "storyboards"
+WRITTEN = (FILE_NAME, CHECKPOINT, PROGRESS, CONFIG, PHOTOS, CURVES)
 NUM_STORYBOARDS = 40  # in a whole training; at most one per checkpoint
 
 
@@ -74,7 +75,7 @@ def train(config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
     model, game = build(config, photos, experts)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "run", f"another process trains in {folder}"):
-        remove_leftovers(folder / name for name in WRITTEN)
+        remove_leftovers((folder / name for name in WRITTEN), [folder / STORYBOARDS])
         sets = {"photos": photos, "experts": experts, "held_out": held_out}
         if resume:
             begun = run_folder.resume(folder, config, sets)
@@ -96,6 +97,8 @@ def _learn(model: DeepExposure, game: AdversarialCallback | None, config: TrainC
         checkpoints.load()
         kept.drawn = kept.due
         if model.num_timesteps >= config.total_timesteps:
+            if not (folder / CURVES).exists():  # it was killed while it drew them
+                _draw_curves(folder)
             return Run(model, folder, interrupted=False, untouched=True)
     model.set_logger(run_logger(folder, model.num_updates, model.num_timesteps))
     interrupted, keep, bar = False, True, [ProgressBarCallback()] if progress_bar else []
@@ -116,10 +119,14 @@ def _learn(model: DeepExposure, game: AdversarialCallback | None, config: TrainC
         if keep:
             save_agent(folder / FILE_NAME, model.policy, model.exposure_env.task)
         model.logger.close()
-        log = read_csv((folder / PROGRESS).read_text())
-        if log:  # empty if it ended before the first update
-            write_figure(folder / "curves.png", figure_of_curves(log))
+        _draw_curves(folder)
     return Run(model, folder, interrupted)
+
+
+def _draw_curves(folder: Path) -> None:
+    log = read_csv((folder / PROGRESS).read_text())
+    if log:  # empty if it ended before the first update
+        write_figure(folder / CURVES, figure_of_curves(log))
 
 
 class _Kept:
@@ -141,5 +148,5 @@ class _Kept:
             self.drawn = self.due
             settings = {name: value for name, value in asdict(task.config).items() if name in SETTINGS}
             picture = storyboards(Agent(policy, task.segmenter, settings), self.photos)
-            (self.folder / "storyboards").mkdir(exist_ok=True)
-            write_picture(self.folder / "storyboards" / f"{updates:06}.png", picture)
+            (self.folder / STORYBOARDS).mkdir(exist_ok=True)
+            write_picture(self.folder / STORYBOARDS / f"{updates:06}.png", picture)

@@ -63,11 +63,17 @@ def write_whole(path: Path, content: str | bytes) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
-def remove_leftovers(paths: Iterable[Path]) -> None:
-    """Removes half-written files that killed processes left beside these, untouched for a minute (`STALE`)."""
-    paths = set(paths)
-    for folder in {path.parent for path in paths}:
+def remove_leftovers(paths: Iterable[Path], folders: Iterable[Path] = ()) -> None:
+    """Removes half-written files that killed processes left, untouched for a minute (`STALE`).
+
+    Args:
+        paths: Files beside which they are removed.
+        folders: Folders in which they are removed whatever file they were to be.
+    """
+    paths, folders = set(paths), set(folders)
+    for folder in {path.parent for path in paths} | folders:
         for part in folder.glob(".*.part"):
             match = _PART.fullmatch(part.name)
-            if match and folder / match[1] in paths and time.time() - part.stat().st_mtime > STALE:
+            ours = match and (folder in folders or folder / match[1] in paths)
+            if ours and time.time() - part.stat().st_mtime > STALE:
                 part.unlink(missing_ok=True)

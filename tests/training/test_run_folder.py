@@ -124,6 +124,21 @@ def test_a_lost_checkpoint_is_named(whole, tmp_path):
         run(tmp_path, KEPT, resume=True)
 
 
+def test_what_a_kill_at_the_very_end_left_undone_is_done(whole, tmp_path):
+    """Killed while the curves were drawn, and once before while a storyboard was written."""
+    folder = copied(whole.folder, tmp_path)
+    (folder / "curves.png").unlink()
+    (folder / "storyboards").mkdir()
+    left = [folder / f".curves.png.{'0' * 32}.part", folder / "storyboards" / f".000004.png.{'0' * 32}.part"]
+    for path in left:
+        path.write_bytes(b"half")
+        os.utime(path, (0, 0))
+    before = weights(folder)
+    assert run(folder, KEPT, resume=True).untouched
+    assert (folder / "curves.png").stat().st_size > 5000 and weights(folder) == before
+    assert not any(path.exists() for path in left)
+
+
 # Two at once
 
 CHILD = """
