@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from importlib import import_module
 from threading import Event, Thread
 from typing import Any
@@ -54,13 +55,14 @@ def _in_process(kind: str, orders: Sequence[dict[str, Any]], running: list[subpr
     running.append(process)
     if stopping.is_set():
         process.terminate()
-    with process:
-        try:
-            process.stdin.write(json.dumps({"kind": kind, "orders": orders}) + "\n")
-            process.stdin.flush()  # and left open, see `_end_with_parent`
-        except BrokenPipeError:  # it has ended already; its errors or its status say why
-            pass
-        lines = process.stderr.read().strip().splitlines()
+    with suppress(BrokenPipeError):  # if it has ended already, its errors or its status say why
+        process.stdin.write(json.dumps({"kind": kind, "orders": orders}) + "\n")
+        process.stdin.flush()  # and left open, see `_end_with_parent`
+    lines = process.stderr.read().strip().splitlines()
+    with suppress(BrokenPipeError):
+        process.stdin.close()
+    process.stderr.close()
+    process.wait()
     running.remove(process)
     lines = lines if process.returncode > 0 and lines else [f"its process ended with status {process.returncode}"]
     return None if process.returncode == 0 else lines[-1]

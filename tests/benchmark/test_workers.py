@@ -10,6 +10,7 @@ import pytest
 
 from agents.benchmark import tables as tables
 from agents.benchmark.cells import Cell, make_benchmark, read_cell
+from agents.benchmark.workers import run_batches
 from tests.repository import ROOT
 
 
@@ -42,3 +43,14 @@ def test_a_process_of_its_own_finds_the_same_from_any_folder(done, photos, tmp_p
     here, there = (read_cell(folder / "II-seed0.json") for folder in (Path(done.out), tmp_path / "new"))
     assert here["settings"] == there["settings"] and here["experts"] == there["experts"]
     assert here["results"]["psnr"] == pytest.approx(there["results"]["psnr"], abs=1e-3)
+
+
+def test_a_process_that_is_killed_before_it_reads_its_orders_fails_alone(monkeypatch, tmp_path):
+    """As if the system ran out of memory: the interpreter is replaced by one that ends at once, by a signal."""
+    killed = tmp_path / "killed"
+    killed.write_text("#!/bin/sh\nkill -9 $$\n")
+    killed.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(killed))
+    orders = [{"padding": "x" * 200_000}]  # more than a pipe takes
+    assert list(run_batches("cell", [orders, orders], jobs=1)) == [
+        (number, "its process ended with status -9") for number in (0, 1)]
