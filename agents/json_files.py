@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from exposure_env.files import read_text, write_whole
+from exposure_env.files import read_small, write_whole
 from exposure_env.parsing import parse_json
 
 
@@ -20,7 +20,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ValueError: If the file is missing or holds anything but a JSON object.
     """
     try:
-        content = parse_json(read_text(path))
+        content = parse_json(read_small(path))
     except OSError as error:
         raise ValueError(f"{path} can't be read: {error.strerror or error}") from error
     except ValueError as error:

@@ -2,20 +2,22 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from agents.typed import check_types
 
 MOST = math.inf
-RANGES: dict[str, tuple[float, float]] = {  # lowest and highest values
-    "n_batches": (1, MOST), "batch_size": (1, MOST), "gamma": (0, 1), "critic_steps": (1, MOST), "td_lambda": (0, 1),
-    "max_slope": (0, MOST), "ev_penalty": (0, MOST), "overshoot_penalty": (0, MOST),
-}  # fmt: skip
+Ranges = dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Method:
     """The settings of how DeepExposure learns from finished episodes; the preset `paper` has the paper's own."""
+
+    RANGES: ClassVar[Ranges] = {  # lowest and highest values
+        "n_batches": (1, MOST), "batch_size": (1, MOST), "gamma": (0, 1), "critic_steps": (1, MOST),
+        "td_lambda": (0, 1), "max_slope": (0, MOST), "ev_penalty": (0, MOST), "overshoot_penalty": (0, MOST),
+    }  # fmt: skip
 
     n_batches: int = 8  # mini-batches whose gradients add up to one update (section 2.2)
     batch_size: int = 8  # episodes in a mini-batch
@@ -51,6 +53,6 @@ class Method:
         Raises:
             ValueError: If one of them is invalid; the message names it.
         """
-        check_types(self, RANGES)
+        check_types(self, self.RANGES)
         if self.max_slope == 0:
             raise ValueError("max_slope must be above 0, or None for no limit, not 0")

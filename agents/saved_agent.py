@@ -110,20 +110,14 @@ def load_agent(path: str | os.PathLike | None = None) -> Agent:
     for name, tensor in weights.items():
         if not (tensor.is_floating_point() and bool(tensor.isfinite().all())):
             raise ValueError(f"the weights in {path} must be finite numbers, but some of {name!r} are not")
-    with torch.device("meta"):  # without memory: only a network of the size of the file's weights is made
-        shapes = {name: tensor.shape for name, tensor in _empty(meta, path).policy.actor.state_dict().items()}
-    found = {name: tensor.shape for name, tensor in weights.items()}
-    if different := sorted(name for name in shapes.keys() | found.keys() if shapes.get(name) != found.get(name)):
-        name = different[0]
-        raise ValueError(f"the weights in {path} don't fit its settings: {name!r} is {_told(found.get(name))}, "
-                         f"but must be {_told(shapes.get(name))}")
-    agent = _empty(meta, path)
-    agent.policy.actor.load_state_dict(weights)
+    with torch.device("meta"):  # without memory: however large the settings say it is, only the file's weights take any
+        agent = _empty(meta, path)
+    own = {name: tensor.to(torch.float32, copy=True) for name, tensor in weights.items()}
+    try:
+        agent.policy.actor.load_state_dict(own, assign=True)
+    except RuntimeError as error:
+        raise ValueError(f"the weights in {path} don't fit its settings: {error}") from error
     return agent
-
-
-def _told(shape: torch.Size | None) -> str:
-    return "missing" if shape is None else f"of shape {tuple(shape)}"
 
 
 def _empty(meta: dict[str, str], path: Path) -> Agent:

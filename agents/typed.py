@@ -1,6 +1,7 @@
 """Settings checked against the types that their dataclass names, whatever they were read from."""
 
 import math
+from dataclasses import fields
 from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -19,8 +20,9 @@ def check_types(settings: Any, ranges: dict[str, tuple[float, float]]) -> None:
     Raises:
         ValueError: If one isn't; the message names it and says what would be right.
     """
-    for name, kind in get_type_hints(type(settings)).items():
-        value = getattr(settings, name)
+    kinds = get_type_hints(type(settings))
+    for name in (field.name for field in fields(settings)):
+        kind, value = kinds[name], getattr(settings, name)
         if not _is(value, kind):
             raise ValueError(f"{name} must be {_told(kind)}, not {value!r:.200}")
         least, most = ranges.get(name, (-math.inf, math.inf))

@@ -114,10 +114,12 @@ def checked_seed(seed: Any) -> int | None:
     Raises:
         ValueError: If it isn't None or an integer from 0.
     """
+    if seed is None:
+        return None
     try:
-        number = None if seed is None else operator.index(seed)
+        number = operator.index(seed)
     except TypeError:
         number = -1
-    if number is not None and number < 0:
+    if number < 0:
         raise ValueError(f"a seed must be None or an integer of at least 0, not {seed!r}")
     return number

@@ -17,12 +17,12 @@ from typing import Any, Literal, NamedTuple
 
 from agents.benchmark.methods import BASELINES, MAIN, METHODS, OFF_POLICY, PROTOCOLS
 from agents.benchmark.protocols import NUM_FOLDS, Split, fivek_protocol, misexposed_protocol
+from agents.benchmark.results import make_once
 from agents.benchmark.trials import Trial, run_baseline, run_learner
 from agents.benchmark.workers import run_batches
-from agents.json_files import read_json, write_json
-from agents.locks import locked
+from agents.json_files import read_json
 from agents.training.configuration import PRESETS, TrainConfig, config_of
-from exposure_env.files import SUFFIXES, opened, remove_leftovers
+from exposure_env.files import SUFFIXES, opened
 from exposure_env.photos import FolderPhotos, PairedPhotos, Photo
 
 QUICK = dict(total_timesteps=120, num_envs=4, n_batches=1, batch_size=4, width=4, warm_up=2, n_critic=1,
@@ -124,17 +124,13 @@ class Benchmark:
                 changed meanwhile.
         """
         path = self.path(cell)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with locked(path, f"another process is at work on {path}"):
-            remove_leftovers(path.with_suffix(suffix) for suffix in (".json", ".safetensors", ".zip"))
-            if self.finished(cell):
-                return
-            settings, trial = self.settings(cell), self.trial(cell)
-            results = run_learner(trial, path.with_suffix("")) if cell.method in METHODS else run_baseline(trial)
-            if self.settings(cell) != settings:
-                raise ValueError(f"the photos in {list(self.folders.values())} were changed while {cell.name} ran: "
-                                 "its results belong to neither version, so they were not written")
-            write_json(path, {"settings": settings, **results})
+
+        def work() -> dict[str, Any]:
+            trial = self.trial(cell)
+            return run_learner(trial, path.with_suffix("")) if cell.method in METHODS else run_baseline(trial)
+
+        make_once(path, lambda: self.finished(cell), lambda: self.settings(cell), work, list(self.folders.values()),
+                  [path.with_suffix(suffix) for suffix in (".safetensors", ".zip")])
 
     def run(self, cells: Sequence[Cell], jobs: int = 1) -> Iterator[tuple[Cell, str | None]]:
         """Runs the unfinished cells; yields each when it is over, with an error message or None.

@@ -10,7 +10,7 @@ import numpy as np
 
 from agents.saved_agent import Agent
 from exposure_env import __version__
-from exposure_env.files import read_text
+from exposure_env.files import read_small
 from exposure_env.parsing import parse_json
 
 JOURNAL = ".exposure-retouch.jsonl"
@@ -40,7 +40,7 @@ class Journal:
     def __init__(self, folder: Path, agent: Agent):
         self.path, self.agent = folder / JOURNAL, digest(agent)
         self.notes: dict[str, list[dict[str, Any]]] = {}
-        for line in read_text(self.path).splitlines() if self.path.exists() else []:
+        for line in read_small(self.path).splitlines() if self.path.exists() else []:
             if (note := _noted(line)) is not None:
                 self.notes.setdefault(note["result"], []).append(note)
 
@@ -61,7 +61,7 @@ class Journal:
         """
         notes = self.notes.get(job.target.name, [])
         if job.plan is not None and job.plan.exists():
-            written = hashlib.sha256(read_text(job.plan)).hexdigest() if job.plan.is_file() else None
+            written = hashlib.sha256(read_small(job.plan)).hexdigest() if job.plan.is_file() else None
             if written is None or written not in [note["plan"] for note in notes]:
                 return "foreign"
         if not job.target.exists():

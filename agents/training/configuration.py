@@ -2,21 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from agents.method import MOST, Method
-from agents.typed import check_types
-
-NETWORKS: dict[str, tuple[float, float]] = {  # what memory depends on: no more than a large machine has
-    "num_envs": (1, 2**16), "width": (1, 1024), "halvings": (0, 8), "max_segments": (1, 4096),
-    "discriminator_batch_size": (1, 2**16), "pool_size": (1, 2**20),
-}  # fmt: skip
-OTHERS: dict[str, tuple[float, float]] = {
-    "total_timesteps": (1, 10**15), "seed": (0, 2**32 - 1), "checkpoint_every": (1, MOST), "learning_rate": (0, MOST),
-    "critic_learning_rate": (0, MOST), "discriminator_learning_rate": (0, MOST), "exploration": (0, MOST),
-    "n_critic": (1, MOST), "warm_up": (0, MOST), "gradient_penalty": (0, MOST), "drift": (0, MOST), "pooled": (0, 1),
-    "unfinished": (0, 1), "misexposed": (0, 1), "misexposed_local": (0, MOST),
-}  # fmt: skip
+from agents.method import MOST, Method, Ranges
 
 
 @dataclass(frozen=True)
@@ -25,6 +13,18 @@ class TrainConfig(Method):
 
     The defaults are those of the preset `quick`.
     """
+
+    RANGES: ClassVar[Ranges] = Method.RANGES | {
+        # what memory depends on: no more than a large machine has
+        "num_envs": (1, 2**16), "width": (1, 1024), "halvings": (0, 8), "max_segments": (1, 4096),
+        "discriminator_batch_size": (1, 2**16), "pool_size": (1, 2**20),
+        # the others
+        "total_timesteps": (1, 10**15), "seed": (0, 2**32 - 1), "checkpoint_every": (1, MOST),
+        "learning_rate": (0, MOST), "critic_learning_rate": (0, MOST), "discriminator_learning_rate": (0, MOST),
+        "exploration": (0, MOST), "n_critic": (1, MOST), "warm_up": (0, MOST), "gradient_penalty": (0, MOST),
+        "drift": (0, MOST), "pooled": (0, 1), "unfinished": (0, 1), "misexposed": (0, 1),
+        "misexposed_local": (0, MOST),
+    }  # fmt: skip
 
     # Settings of the method with other defaults
     critic_steps: int = 8  # steps of the critic (forms I and q) per update, each on its share of the episodes
@@ -75,11 +75,6 @@ class TrainConfig(Method):
     misexposed: float = 0.5  # fraction of fakes that are misexposed experts' photos
     misexposed_range: tuple[float, float] = (-2.5, 2.5)  # lowest and highest EV of misexposed experts' photos [stops]
     misexposed_local: float = 0.0  # standard deviation of the local EV map of these photos [stops]
-
-    def check(self) -> None:
-        """Checks the settings, before anything is done with them; see `Method.check`."""
-        super().check()
-        check_types(self, NETWORKS | OTHERS)
 
 
 PRESETS = {

@@ -71,7 +71,7 @@ def train(config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
     """
     folder, begun = Path(folder), False
     if resume:
-        run_folder.read_config_as_written(folder)
+        run_folder.read_config_as_written(folder)  # an error where there is no run, before a folder is made for it
     model, game = build(config, photos, experts)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "run", f"another process trains in {folder}"):

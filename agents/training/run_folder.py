@@ -13,7 +13,7 @@ from agents.saved_agent import FILE_NAME
 from agents.training.checkpoints import CHECKPOINT
 from agents.training.configuration import TrainConfig, config_of
 from agents.training.run_log import PROGRESS
-from exposure_env.files import read_text
+from exposure_env.files import read_small
 from exposure_env.photos import Photo, photo_thumbnail
 from exposure_env.settings import TaskConfig
 
@@ -128,4 +128,4 @@ def _dict_in(content: dict[str, Any], name: str, folder: Path) -> dict[str, Any]
 def _has_learned(folder: Path) -> bool:
     """Whether the log has a line for an update, below its header."""
     path = folder / PROGRESS
-    return path.exists() and len(read_text(path).splitlines()) > 1
+    return path.exists() and len(read_small(path).splitlines()) > 1

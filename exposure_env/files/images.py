@@ -166,12 +166,11 @@ def _decode(header: Image.Image, file: BinaryIO, max_pixels: int) -> ImageFile:
     if header.mode not in _EIGHT_BIT_MODES and not header.mode.startswith("I;16"):
         raise ValueError(f"its pixels are {header.mode}, but must be RGB or grey, of 8 or 16 bits")
     wide, kind = _has_16_bits(header, file), "RGBA" if header.has_transparency_data else "RGB"
-    if wide and not tags:  # before its pixels are decoded: that all of it is there; the EXIF data may follow them
-        exif = png_exif(file)
     decoded = _decode_16_bits(file, tags) if wide else None
     if not wide:
         header.load()
-        exif = exif if tags else header.info.get("exif")
+    if not tags:  # EXIF data may follow a PNG's pixels
+        exif = png_exif(file) if wide else header.info.get("exif")
     orientation, exif = upright_exif(exif)
     orientation = 1 if tags else orientation  # the decoders have turned a TIFF already
     if wide:

@@ -22,7 +22,7 @@ def opened(path: str | os.PathLike) -> BinaryIO:
     raise ValueError(f"{path} must be a file, not a pipe or a device")
 
 
-def read_text(path: Path) -> bytes:
+def read_small(path: Path) -> bytes:
     """The content of a small text file, undecoded.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from exposure_env.files import read_text, write_whole
+from exposure_env.files import read_small, write_whole
 from exposure_env.fusion import FUSIONS, Layers, option_defaults
 from exposure_env.image import MAX_EV, Space
 from exposure_env.parsing import parse_json
@@ -134,7 +134,7 @@ class RetouchPlan:
             ValueError: If the file does not hold a plan.
             OSError: If there is no such file, or it may not be read.
         """
-        text = read_text(Path(path))
+        text = read_small(Path(path))
         try:
             return cls.from_json(text)
         except ValueError as error:

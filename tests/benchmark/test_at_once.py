@@ -12,19 +12,8 @@ from pathlib import Path
 import pytest
 
 from agents.benchmark.cells import Cell, fingerprint, make_benchmark
+from tests.kills import below
 from tests.repository import ROOT
-
-
-def children(process: int) -> list[int]:
-    return [int(child) for thread in Path(f"/proc/{process}/task").iterdir()
-            for child in (thread / "children").read_text().split()]
-
-
-def alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")")[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def wait_for(condition, seconds: float = 60):
@@ -35,23 +24,24 @@ def wait_for(condition, seconds: float = 60):
     return found
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs a system that tells a process's children")
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs a system that tells of processes")
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_worker_ends_with_its_parent(photos, tmp_path, how):
     command = [sys.executable, "-m", "agents.cli", "benchmark", "misexposed", "--photos", str(photos), "--quick",
                "--methods", "II", "--seeds", "0", "--timesteps", "100000000", "--out", str(tmp_path / "out")]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    parent = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    parent = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              start_new_session=True)
     try:
-        (worker,) = wait_for(lambda: children(parent.pid))
+        (worker,) = wait_for(lambda: below(parent))
         wait_for((tmp_path / "out").exists)  # it trains, or is about to
         time.sleep(0.5)
-        assert alive(worker)
+        assert below(parent) == [worker]
     finally:
         parent.send_signal(how)
         parent.wait(30)
     try:
-        wait_for(lambda: not alive(worker), 10)
+        wait_for(lambda: not below(parent), 10)
     finally:
         with suppress(ProcessLookupError):
             os.kill(worker, signal.SIGKILL)

@@ -2,7 +2,6 @@
 
 import faulthandler
 import os
-import re
 import signal
 import sys
 import traceback
@@ -25,12 +24,13 @@ from exposure_env.retouch import RetouchPlan, apply_plan
 from exposure_env.task import ExposureTask
 from tests.files.small import noise, written
 from tests.fuzz.seeds import BETWEEN, KINDS, RESULTS, SUFFIXES, TIME, seeds
+from tests.memory import PEAK, kilobytes
 
 ALLOWED = (ValueError, OSError)
 MAX_PIXELS = 4_000_000  # no image may take long, or much memory, for its mere size
 GROWTH, RESERVE = 300e6, 6e9  # bytes used; bytes reserved, enough for a read of 2^32, as PNG and TIFF may call for
 SECONDS, HANGS = 5.0, 60.0  # of the processor; of the clock
-LINUX = sys.platform == "linux" and os.access("/proc/self/clear_refs", os.W_OK)
+LINUX = sys.platform == "linux" and os.access(PEAK, os.W_OK)
 if LINUX:
     import resource
 
@@ -150,8 +150,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _memory(name: str) -> int:
     """Bytes of memory that the system notes under this name."""
-    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text()) if LINUX else None
-    return 1024 * int(found[1]) if found else 0
+    return 1024 * kilobytes(name) if LINUX else 0
 
 
 @contextmanager
@@ -166,7 +165,7 @@ def _limits() -> Iterator[None]:
 
     handler, reserved = signal.signal(signal.SIGPROF, stop), resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (int(_memory("VmSize") + RESERVE), reserved[1]))
-    Path("/proc/self/clear_refs").write_text("5")
+    PEAK.write_text("5")
     faulthandler.dump_traceback_later(HANGS, exit=True, file=sys.__stderr__)  # for compiled code that never returns
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:

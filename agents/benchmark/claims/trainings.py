@@ -21,15 +21,14 @@ from agents.benchmark.cells import fingerprint
 from agents.benchmark.claims.gradients import Gradients
 from agents.benchmark.measures import machine, peak_mb, versions
 from agents.benchmark.protocols import Split, misexposed_protocol
+from agents.benchmark.results import make_once
 from agents.benchmark.trials import Trial
 from agents.benchmark.workers import run_batches
 from agents.evaluation.metrics import pearson, psnr
-from agents.json_files import check_same, read_json, write_json
-from agents.locks import locked
+from agents.json_files import check_same, read_json
 from agents.playing import paired_scenes, play
 from agents.training.configuration import PRESETS, TrainConfig, config_of, task_settings
 from exposure_env import episode
-from exposure_env.files import remove_leftovers
 from exposure_env.fusion import FUSIONS
 from exposure_env.photos import FolderPhotos
 from exposure_env.task import ExposureTask
@@ -186,17 +185,8 @@ def run_order(order: dict[str, Any]) -> None:
     """
     out = Path(order["out"])
     training = Order(order["variant"], order["seed"], config_of(order["base"]), order["photos"])
-    path = training.path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    with locked(path, f"another process is at work on {path}"):
-        remove_leftovers([path])
-        if training.finished(out):
-            return
-        settings, results = training.settings, measure(training)
-        if training.settings != settings:
-            raise ValueError(f"the photos in {training.photos} were changed while {training.name} ran: its results "
-                             "belong to neither version, so they were not written")
-        write_json(path, {"settings": settings, "versions": versions(), "machine": machine(), "results": results})
+    make_once(training.path(out), lambda: training.finished(out), lambda: training.settings,
+              lambda: {"versions": versions(), "machine": machine(), "results": measure(training)}, training.photos)
 
 
 @lru_cache(1)

@@ -1,0 +1,36 @@
+"""Files of results that take long to make: each is made once, by one process, of photos that stay as they are."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from agents.json_files import write_json
+from agents.locks import locked
+from exposure_env.files import remove_leftovers
+
+
+def make_once(path: Path, finished: Callable[[], bool], settings: Callable[[], dict[str, Any]],
+              work: Callable[[], dict[str, Any]], photos: Any, beside: Sequence[Path] = ()) -> None:
+    """Makes a result and writes it, with the settings that it depends on, unless it is there already.
+
+    Args:
+        path: File of the result.
+        finished: Whether it is there already; may raise a ValueError if it was made with other settings.
+        settings: The settings, among them an identifier of the photos.
+        work: What makes the result.
+        photos: Where the photos come from, for the error message.
+        beside: Files that `work` writes.
+
+    Raises:
+        ValueError: If another process is at work on it, or the settings changed meanwhile, as the photos did.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path, f"another process is at work on {path}"):
+        remove_leftovers([path, *beside])
+        if finished():
+            return
+        before, made = settings(), work()
+        if settings() != before:
+            raise ValueError(f"the photos in {photos} were changed while {path.stem} ran: its results belong to "
+                             "neither version, so they were not written")
+        write_json(path, {"settings": before, **made})
