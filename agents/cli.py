@@ -24,10 +24,13 @@ Preset = (
     Annotated[TrainConfig, tyro.conf.subcommand("quick", default=PRESETS["quick"], description="minutes on a laptop")]
     | Annotated[TrainConfig, tyro.conf.subcommand("recommended", default=PRESETS["recommended"],
                                                    description="for your own folders of photos")]
+    | Annotated[TrainConfig, tyro.conf.subcommand("planes", default=PRESETS["planes"],
+                                                   description="the paper's network, no warm start")]
     | Annotated[TrainConfig, tyro.conf.subcommand("paper", default=PRESETS["paper"], description="literal, for a GPU")]
 )
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
 Model = Annotated[Path | None, tyro.conf.arg(metavar="RUN")]
+Sheet = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
 
 
 @dataclass(frozen=True)
@@ -107,17 +110,25 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Train and test every method with every seed, and print the table; run it again to resume."""
+    """Train and test every method with every seed, and print the table; run it again to resume.
 
-    protocol: tyro.conf.Positional[Literal["misexposed", "fivek"]]  # photos that we misexpose, or an expert's retouches
+    The protocols: uneven-v1 (once called misexposed) and backlit-v1 take good photos and expose them wrongly, fivek
+    takes an expert's retouches, and brackets-v1 dark and normal frames of the same scenes.
+    """
+
+    protocol: tyro.conf.Positional[Literal["uneven-v1", "backlit-v1", "fivek", "brackets-v1", "misexposed"]]
     photos: Folder = None  # good photos, by default the samples; fivek: folder of fivek_pairs/{input,expert_c} and more
-    inputs: Folder = None  # for fivek, instead of --photos: folder of the untouched photos
+    inputs: Folder = None  # for fivek, instead of --photos, and for brackets-v1: folder of the untouched photos
     targets: Folder = None  # folder of their retouched versions, under the same file names
     out: Folder = None  # folder of the results, one file per training or baseline; runs/benchmark-<protocol> by default
-    table: Folder = None  # folder to write <protocol>.csv, .md and .png to; none by default
+    table: Folder = None  # folder to write <protocol>.csv (all runs), _table.csv, .md and .png to; none by default
+    reference: str | None = None  # method that the others are compared with; "paired" or the first learner by default
     methods: tuple[str, ...] = ()  # learners and baselines, see agents/benchmark/methods.py; by default the main ones
     seeds: tuple[int, ...] = (0, 1, 2)  # seeds of the learners; a baseline runs once
     timesteps: int | None = None  # exposures to try in each training; by default the protocol's
+    segmenter: str | None = None  # what cuts photos into segments, for all methods; by default the protocol's
+    max_segments: int | None = None  # largest number of segments, likewise
+    fusion: str | None = None  # how finished plans are rendered, likewise
     jobs: int = 1  # trainings at once, each in a process with one thread
     quick: bool = False  # use a budget too small to learn anything, just to see it run
 
@@ -125,24 +136,29 @@ class Benchmark:
         """Runs the missing cells, and prints the table of all finished ones."""
         from agents.benchmark import tables
         from agents.benchmark.cells import make_benchmark, read_cells
+        from agents.benchmark.figures import figure
         from agents.pictures import write_figure
         from exposure_env.files import write_whole
 
         benchmark = make_benchmark(self.protocol, self.photos, self.inputs, self.targets, self.timesteps, self.out,
-                                   self.quick)
+                                   self.quick, self.segmenter, self.max_segments, self.fusion)
         cells, failures = benchmark.cells(self.methods, self.seeds), []
+        known = {cell.method for cell in cells} | {cell["settings"]["method"] for cell in read_cells(benchmark.out)}
+        if self.reference not in {None, *known}:
+            raise ValueError(f"the reference must be one of {sorted(known)}, not {self.reference!r}")
         left = sum(not benchmark.finished(cell) for cell in cells)
         print(f"{len(cells)} cells in {benchmark.out}, {left} of them still to run", file=sys.stderr)
         for done, (cell, error) in enumerate(benchmark.run(cells, self.jobs), 1):
             print(f"{done}/{left}  {cell.name}{'' if error is None else '  failed'}", file=sys.stderr)
             failures += [] if error is None else [f"{cell.name}: {error}"]
         finished = tables.runs(read_cells(benchmark.out))
-        print(tables.format_text(rows := tables.rows(finished)))
+        print((table := tables.table(finished, self.reference)).text())
         if self.table is not None:
             self.table.mkdir(parents=True, exist_ok=True)
-            write_whole(self.table / f"{self.protocol}.csv", tables.format_csv(finished))
-            write_whole(self.table / f"{self.protocol}.md", tables.format_markdown(rows))
-            write_figure(self.table / f"{self.protocol}.png", tables.figure(finished))
+            write_whole(self.table / f"{self.protocol}.csv", tables.runs_csv(finished))
+            write_whole(self.table / f"{self.protocol}_table.csv", table.csv())
+            write_whole(self.table / f"{self.protocol}.md", table.markdown())
+            write_figure(self.table / f"{self.protocol}.png", figure(finished))
         for failure in failures:
             print(f"failed: {failure}", file=sys.stderr)
         return 1 if failures else 0
@@ -156,49 +172,68 @@ class Retouch:
     photos in it, without those in its sub-folders.
 
     To resume an interrupted run, give the same command again. A photo is skipped if its result exists, is unchanged,
-    and was made by the same agent and version of this package from the same photo (path, size and modification time);
-    otherwise it is retouched again. The results folder keeps a journal of this, .exposure-retouch.jsonl. Files that
-    this command did not write, or that have changed since, are replaced only with --overwrite. No file is ever
-    half-written: a killed run may leave hidden ".part" files, which later runs remove once they are a minute old.
+    and was made by the same agent, strength and version of this package from the same photo (path, size and
+    modification time); otherwise it is retouched again. The results folder keeps a journal of this,
+    .exposure-retouch.jsonl. Files that this command did not write, or that have changed since, are replaced only with
+    --overwrite. No file is ever half-written: a killed run may leave hidden ".part" files, which later runs remove once
+    they are a minute old.
+
+    A warning names each photo of which more than a tenth is exposed as strongly as the agent can. The contact sheet is
+    written after all photos, with a row for each of the first 40, also for those skipped.
     """
 
     photos: tyro.conf.Positional[tuple[Path, ...]]  # JPEG, PNG, TIFF or raw files, or folders of them
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]  # folder for the results, under the same names
     model: Model = None  # run folder or agent file; the shipped agent by default
+    strength: float = 1.0  # scale of the exposures: 0 leaves photos as they are, 0.5 does half, at most 2
     plans: bool = False  # also write each photo's plan, as JSON
+    contact_sheet: Sheet = None  # PNG or JPEG with the first 40 photos before, after and by EV; none by default
     overwrite: bool = False  # retouch all photos again, and replace whatever files are in the way
 
     def run(self) -> int:
         """Retouches the photos not done yet; failures don't stop the others and are listed at the end."""
-        from agents.retouching import Journal, find_photos, make_jobs, retouch
+        from agents.retouching import Journal, find_photos, make_jobs, retouch, warning
         from agents.retouching.compiling import compile_ahead
+        from agents.retouching.contact_sheet import MOST, check_place, finish_sheet
         from exposure_env.files import remove_leftovers
 
         if not self.photos:
             raise ValueError("name at least one photo")
-        jobs = make_jobs(find_photos(self.photos), self.out, self.plans)
+        jobs = make_jobs(find_photos(self.photos), self.out, self.plans, self.strength)
+        if self.contact_sheet is not None:
+            check_place(self.contact_sheet, jobs, [path for path in self.photos if path.is_dir()])
         agent = _load(self.model)
-        self.out.mkdir(parents=True, exist_ok=True)
+        for folder in (self.out, *([self.contact_sheet.parent] if self.contact_sheet is not None else [])):
+            folder.mkdir(parents=True, exist_ok=True)
         journal, failures = Journal(self.out, agent), []
-        standings = ["to do" if self.overwrite else journal.standing(job) for job in jobs]
-        if done := standings.count("done"):
-            print(f"Skipped: {done} of {len(jobs)} results are there already, made by this agent of these photos "
+        standings = {job: "to do" if self.overwrite else journal.standing(job) for job in jobs}
+        left, done, foreign = ([job for job in jobs if standings[job] == standing]
+                               for standing in ("to do", "done", "foreign"))
+        if done:
+            print(f"Skipped: {len(done)} of {len(jobs)} results are there already, made by this agent of these photos "
                   f"(--overwrite makes them anew).")
         failures += [f"{job.target} is there already and not as this command wrote it: --overwrite replaces it"
-                     for job, standing in zip(jobs, standings, strict=True) if standing == "foreign"]
-        left = [job for job, standing in zip(jobs, standings, strict=True) if standing == "to do"]
-        files = [path for job in jobs for path in (job.target, job.plan) if path is not None]
+                     for job in foreign]
+        shown = [job for job in jobs if standings[job] != "foreign"][:MOST] if self.contact_sheet is not None else []
+        rows = {}
+        files = [path for job in jobs for path in (job.target, job.plan, self.contact_sheet) if path is not None]
         remove_leftovers(files)
         compile_ahead([job.photo for job in left], self.model)
         bar = tqdm(total=len(left), unit="photo", disable=None if len(jobs) > 1 else True)
         try:
-            with bar, closing(retouch(agent, left, journal)) as results:
+            with bar, closing(retouch(agent, left, journal, {*shown})) as results:
                 for result in results:
                     bar.update()
                     if result.plan is None:
                         failures.append(result.error)
-                    else:
-                        tqdm.write(f"{result.job.target}  {', '.join(f'{ev:+.2f}' for ev in result.plan.evs)} EV")
+                        continue
+                    tqdm.write(f"{result.job.target}  {', '.join(f'{ev:+.2f}' for ev in result.plan.evs)} EV")
+                    if (told := warning(agent, result)) is not None:
+                        tqdm.write(f"warning: {told}", file=sys.stderr)
+                    if result.row is not None:
+                        rows[result.job] = result.row
+            retouched = [job for job in shown if job in rows or standings[job] == "done"]
+            failures += finish_sheet(self.contact_sheet, agent, retouched, rows)
         except KeyboardInterrupt:
             print(f"Interrupted: what is finished is in {self.out}; the same command goes on with the rest.")
             return 130

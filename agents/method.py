@@ -17,6 +17,8 @@ class Method:
     RANGES: ClassVar[Ranges] = {  # lowest and highest values
         "n_batches": (1, MOST), "batch_size": (1, MOST), "gamma": (0, 1), "critic_steps": (1, MOST),
         "td_lambda": (0, 1), "max_slope": (0, MOST), "ev_penalty": (0, MOST), "overshoot_penalty": (0, MOST),
+        "warm_start": (0, 10**6), "warm_start_learning_rate": (0, MOST), "reference_penalty": (0, MOST),
+        "demonstration_weight": (0, MOST),
     }  # fmt: skip
 
     n_batches: int = 8  # mini-batches whose gradients add up to one update (section 2.2)
@@ -44,7 +46,13 @@ class Method:
     max_slope: float | None = None
 
     ev_penalty: float = 0.0  # pull towards small exposures [score/stop^2]: a shyer agent that is less often wrong
+    # what ev_penalty sums up over: all "segments" alike, or the EV "map", where an exposure counts by its area
+    penalised: Literal["segments", "map"] = "segments"
     ev_prior: Literal["zero", "mean"] = "zero"  # EV that ev_penalty pulls towards: 0, or the agent's own mean EV
+    warm_start: int = 0  # steps in which the actor first learns to undo misexposures of experts' photos
+    warm_start_learning_rate: float = 2e-3  # largest learning rate of these steps, after a rise and before a fall
+    reference_penalty: float = 0.0  # pull towards the EV map of the warm-started actor [score/stop^2]
+    demonstration_weight: float = 0.0  # weight of the warm start's loss in later updates [score/dB]
     overshoot_penalty: float = 0.0  # penalty on the mean square of values pushed beyond white [score], as in Exposure
 
     def check(self) -> None:

@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations
 
-from exposure_env.episode import LAYOUT
+from agents.planes import Visited, halved, planes
+from exposure_env.episode import LAYOUT, EpisodeState
+from exposure_env.observations import ObsType
+from exposure_env.task import ExposureTask
 
 IMAGES = tuple(LAYOUT[name].start for name in ("photo", "segment", "local"))  # the first plane of each
 
@@ -53,11 +56,6 @@ def with_statistics(planes: Tensor, first_channels: tuple[int, ...] = (0,), cont
     planes = planes.contiguous()  # channel by channel in memory, the order in which they are read next
     numbers = torch.cat([statistics(planes[:, c : c + 3], contrast) for c in first_channels], dim=1)
     return torch.cat([planes, numbers[:, :, None, None].expand(-1, -1, *planes.shape[2:])], dim=1)
-
-
-def halved(planes: Tensor, halvings: int) -> Tensor:
-    """The planes averaged down by a factor of 2^halvings: cheaper to process, and blind to one-pixel seams."""
-    return functional.avg_pool2d(planes, 2**halvings) if halvings else planes
 
 
 class Stack(nn.Module):
@@ -106,7 +104,22 @@ class Actor(nn.Module):
 
     def forward(self, planes: Tensor) -> Tensor:
         """(N, C, H, W) planes of `episode.observe` in [0, 1] -> (N, 1)."""
-        return torch.tanh(self.stack(with_statistics(halved(planes, self.halvings), IMAGES, "std")))
+        return self.decide(halved(planes, self.halvings))
+
+    def decide(self, planes: Tensor) -> Tensor:
+        """The same for planes already halved: (N, C, h, w) -> (N, 1)."""
+        return torch.tanh(self.stack(with_statistics(planes, IMAGES, "std")))
+
+    def remember(self, task: ExposureTask, states: EpisodeState) -> None:
+        """Nothing: this network looks at all planes together, anew in each step; see `SegmentActor.remember`."""
+
+    def act(self, task: ExposureTask, obs_type: ObsType, states: EpisodeState, memory: None = None) -> Tensor:
+        """The (N,) actions in N states; gradients flow back to the exposures so far."""
+        return self(planes(task, obs_type, states))[:, 0]
+
+    def acts(self, seen: Visited) -> Tensor:
+        """The (M,) actions in all states that finished episodes went through."""
+        return self.decide(seen.planes)[:, 0]
 
 
 class Critic(nn.Module):
@@ -119,7 +132,11 @@ class Critic(nn.Module):
 
     def forward(self, planes: Tensor, actions: Tensor | None = None) -> Tensor:
         """(N, C, H, W) planes of `episode.observe` in [0, 1], and (N,) actions in [-1, 1] for Q(s, a) -> (N,)."""
-        seen = with_statistics(halved(planes, self.halvings), (IMAGES[0], IMAGES[2]), "std")
+        return self.value(halved(planes, self.halvings), actions)
+
+    def value(self, planes: Tensor, actions: Tensor | None = None) -> Tensor:
+        """The same for planes already halved: (N, C, h, w) -> (N,)."""
+        seen = with_statistics(planes, (IMAGES[0], IMAGES[2]), "std")
         if self.action:
             plane = (actions / 2 + 0.5)[:, None, None, None].expand(-1, 1, *seen.shape[2:])
             seen = torch.cat([seen, plane], dim=1)

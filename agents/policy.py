@@ -10,7 +10,10 @@ from torch import Tensor
 
 from agents.networks import Actor, Critic
 from agents.planes import observed_planes
+from agents.segment_actor import SegmentActor
 from exposure_env.decoding import plane_shape
+
+ACTORS = {"planes": Actor, "segments": SegmentActor}
 
 
 class ExposurePolicy(BasePolicy):
@@ -25,18 +28,23 @@ class ExposurePolicy(BasePolicy):
         betas: Betas of Adam.
         critic: "V" adds a value network V(s), "Q" a network Q(s, a), None neither.
         critic_lr_schedule: The critic's learning rate as a function of the remaining progress.
+        actor: Key of `ACTORS`: "planes", the paper's network on all planes together, or "segments", see `SegmentActor`.
 
     Raises:
-        ValueError: If the observations are not those of this project's environments.
+        ValueError: If the observations are not those of this project's environments, or don't suit the actor.
     """
 
     def __init__(self, observation_space: spaces.Space, action_space: spaces.Box, lr_schedule: Any = lambda _: 1e-4,
                  width: int = 32, halvings: int = 0, betas: tuple[float, float] = (0.5, 0.9),
-                 critic: str | None = None, critic_lr_schedule: Any = lambda _: 1e-3, **kwargs: Any):
+                 critic: str | None = None, critic_lr_schedule: Any = lambda _: 1e-3, actor: str = "planes",
+                 **kwargs: Any):
         super().__init__(observation_space, action_space, squash_output=True, **kwargs)
         channels, size = plane_shape(observation_space)
+        if actor not in ACTORS:
+            raise ValueError(f"actor must be one of {list(ACTORS)}, not {actor!r}")
         self.width, self.halvings = width, halvings
-        self.actor = Actor(channels, size, width, halvings)
+        self.settings = {"width": width, "halvings": halvings, "actor": actor}
+        self.actor = ACTORS[actor](channels, size, width, halvings)
         self.learning = {"lr": lr_schedule(1), "betas": betas}
         self.critic, self.critic_optimizer = None, None
         if critic is not None:

@@ -72,8 +72,8 @@ def save_agent(path: str | os.PathLike, policy: ExposurePolicy, task: ExposureTa
     for name, value in {"segmenter": task.segmenter, "fusion": task.config.fusion}.items():
         if not isinstance(value, str):
             raise ValueError(f"an agent's {name} must be a name, so that it can be loaded again, not {value!r}")
-    shape = json.dumps({"width": policy.width, "halvings": policy.halvings})
-    meta = {"format": FORMAT, "settings": json.dumps(settings), "segmenter": task.segmenter, "policy": shape}
+    meta = {"format": FORMAT, "settings": json.dumps(settings), "segmenter": task.segmenter,
+            "policy": json.dumps(policy.settings)}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.contiguous().cpu() for name, tensor in policy.actor.state_dict().items()}
@@ -126,10 +126,11 @@ def _empty(meta: dict[str, str], path: Path) -> Agent:
         settings, shape = parse_json(meta["settings"]), parse_json(meta["policy"])
         if not (isinstance(settings, dict) and isinstance(shape, dict)):
             raise ValueError(f"settings and policy must be JSON objects, not {settings!r:.100} and {shape!r:.100}")
-        if not all(isinstance(number, int) and 0 <= number <= 4096 for number in shape.values()):
-            raise ValueError(f"policy must hold numbers from 0 to 4096, not {shape!r:.100}")
+        for name, number in shape.items():
+            if name != "actor" and not (isinstance(number, int) and 0 <= number <= 4096):
+                raise ValueError(f"{name} must be an integer from 0 to 4096, not {number!r:.100}")
         # No other setting may reach the constructors: a "reward_model" would be imported and called.
-        if extra := set(settings) - SETTINGS | set(shape) - {"width", "halvings"}:
+        if extra := set(settings) - SETTINGS | set(shape) - {"width", "halvings", "actor"}:
             raise ValueError(f"{sorted(extra)} don't belong to an agent")
         task = ExposureTask(PLACEHOLDER, meta["segmenter"], **settings)
         policy = ExposurePolicy(observation_space(task.config, "uint8"), ACTION_SPACE, **shape)

@@ -229,7 +229,7 @@ def main(options: BenchmarkTraining) -> None:
     if min(rounds, options.threads) < 1:
         raise SystemExit(f"rounds and threads must be at least 1, not {options.rounds} and {options.threads}")
     protocol, results = misexposed_protocol(), []
-    base = replace(PRESETS["recommended"], device=options.device, warm_up=0)
+    base = replace(PRESETS["planes"], device=options.device, warm_up=0)
     if options.quick:
         base = replace(base, num_envs=8, n_batches=1, discriminator_batch_size=8)
         protocol = Split(*(photos[:32] for photos in protocol))

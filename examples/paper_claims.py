@@ -39,7 +39,7 @@ class PaperClaims:
 
 
 def main(options: PaperClaims) -> None:
-    base = replace(PRESETS["recommended"], device="cpu", total_timesteps=options.timesteps)
+    base = replace(PRESETS["planes"], device="cpu", total_timesteps=options.timesteps)
     if options.quick:
         base = replace(base, **QUICK)
         options = replace(options, seeds=options.seeds[:1], only=options.only or ("gradients", "cost"))

@@ -49,10 +49,11 @@ def main(options: Quickstart) -> None:
 
     config = replace(PRESETS["quick"], seed=options.seed)
     if options.quick:
-        config = replace(config, total_timesteps=600, warm_up=5)
+        config = replace(config, warm_start=5, total_timesteps=300, warm_up=5, fresh=1)
         tests = {name: photos[:8] for name, photos in tests.items()}
         inputs, fitting, whole = inputs[:32], fitting[:32], whole[:2]
-    print(f"Training on {len(inputs)} photos and {len(experts)} experts' photos, {config.total_timesteps} exposures")
+    print(f"Training on {len(inputs)} photos and {len(experts)} experts' photos: {config.warm_start} steps on "
+          f"misexposed experts, then {config.total_timesteps} exposures")
     run = train(config, inputs, experts, options.out or Path("runs") / time.strftime("quickstart-%Y%m%d-%H%M%S"))
     if run.interrupted:
         raise SystemExit(f"Interrupted; the agent as it was: {run.folder}")

@@ -31,7 +31,7 @@ def _down_matrix(length: int) -> np.ndarray:
 
 
 @cache
-def _up_matrix(small: int, length: int) -> np.ndarray:
+def up_matrix(small: int, length: int) -> np.ndarray:
     """The (length, small) matrix that spreads the samples and blurs; right and bottom replicate, as in OpenCV."""
     matrix = np.zeros((length, small))
     for row in range(length):
@@ -80,7 +80,7 @@ def pyr_up(planes: Array, shape: tuple[int, int]) -> Array:
     Returns:
         (..., H, W) floats of the same dtype.
     """
-    return _separable(planes, _up_matrix(planes.shape[-2], shape[0]), _up_matrix(planes.shape[-1], shape[1]))
+    return _separable(planes, up_matrix(planes.shape[-2], shape[0]), up_matrix(planes.shape[-1], shape[1]))
 
 
 def blur(planes: Array, passes: int) -> Array:

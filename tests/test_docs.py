@@ -157,9 +157,9 @@ class TestAdding:
     def test_a_protocol(self, folder, one_thread):
         names = {}
         snippet = section("Add a protocol")
-        small = ("replace(PRESETS[\"quick\"], total_timesteps=60, num_envs=4, n_batches=1, batch_size=4, width=4, "
+        small = ("replace(PRESETS[\"planes\"], total_timesteps=60, num_envs=4, n_batches=1, batch_size=4, width=4, "
                  "warm_up=1, n_critic=1, discriminator_batch_size=4, max_segments=3)")
-        executed("from dataclasses import replace\n" + snippet.replace('PRESETS["quick"]', small), names)
+        executed("from dataclasses import replace\n" + snippet.replace('PRESETS["planes"]', small), names)
         learned, untouched = names["results"]
         assert len(learned["curve"]) > 2 and learned["psnr"] > 5 and untouched["psnr"] == untouched["input_psnr"]
         assert os.path.exists("runs/mine/II.safetensors")

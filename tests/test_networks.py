@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.networks import Actor, Critic, Discriminator, Stack, halved, statistics, with_statistics
+from agents.networks import Actor, Critic, Discriminator, Stack, statistics, with_statistics
+from agents.planes import halved
 from agents.training.configuration import PRESETS
 
 

@@ -85,7 +85,7 @@ def test_metadata_and_settings_are_complete(saved):
     with safe_open(path, "pt") as file:
         meta = file.metadata()
     assert meta["format"] == FORMAT and meta["segmenter"] == "slic"
-    assert json.loads(meta["policy"]) == {"width": 8, "halvings": 1}
+    assert json.loads(meta["policy"]) == {"width": 8, "halvings": 1, "actor": "planes"}
     agent = load_agent(path)
     assert agent.task([Photo("grey", np.full((8, 8, 3), 0.5, np.float32))]).config == task.config
     assert agent.segmenter == "slic" and agent.task().segmenter == "slic"

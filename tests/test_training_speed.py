@@ -28,7 +28,7 @@ def benchmark():
 @pytest.mark.parametrize("value", ["discriminator", "critic"])
 def test_the_literal_loop_has_our_gradient(benchmark, sample_photos, one_thread, value):
     """Without noise, step by step and one by one: the gradient that DeepExposure takes from the same episodes."""
-    config = replace(PRESETS["quick"], device="cpu", width=4, max_segments=3, num_envs=3, n_batches=1, batch_size=3,
+    config = replace(PRESETS["planes"], device="cpu", width=4, max_segments=3, num_envs=3, n_batches=1, batch_size=3,
                      value=value, value_image="next", shaping=False, td_lambda=0.0, exploration=0.0, ev_penalty=0.1)
     photos = [Photo(f"{i}", image) for i, image in enumerate(sample_photos[:3])]
     model, _ = build(config, photos, photos)
@@ -70,7 +70,7 @@ def test_the_table_has_the_ratios_of_each_round(benchmark):
 def test_every_contender_plays_and_learns(benchmark, sample_photos, one_thread):
     """As many transitions as they say, and weights that move; with the discriminator's training."""
     photos = [Photo(f"{i}", image, image) for i, image in enumerate(sample_photos[:8])]
-    config = replace(PRESETS["quick"], device="cpu", width=4, max_segments=3, num_envs=4, n_batches=1, batch_size=4,
+    config = replace(PRESETS["planes"], device="cpu", width=4, max_segments=3, num_envs=4, n_batches=1, batch_size=4,
                      warm_up=0, n_critic=1, discriminator_batch_size=4)
     rates = benchmark.measure(config, benchmark.Split(photos, photos, photos), True, 1)
     assert set(rates) == {*benchmark.OURS, *(rival for rivals in benchmark.RIVALS.values() for rival in rivals)}

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from agents.baselines.replay import RelabelReplayBuffer
 from agents.exploration import exploration
-from agents.networks import IMAGES, Stack, halved, with_statistics
-from agents.planes import observed_planes
+from agents.networks import IMAGES, Stack, with_statistics
+from agents.planes import halved, observed_planes
 from agents.rewards.discriminator import DiscriminatorReward
 from agents.vec_env import ExposureVecEnv
 from exposure_env.decoding import plane_shape

@@ -85,7 +85,7 @@ class ConstantEV(PhotoPolicy):
         Raises:
             ValueError: If a photo has no target.
         """
-        batches = [state for _, state in _by_length(task.start(paired_scenes(task, photos)), batch_size)]
+        batches = [state for _, state in by_length(task.start(paired_scenes(task, photos)), batch_size)]
 
         def mean_psnr(ev: np.ndarray) -> np.ndarray:  # (1,) -> (1,)
             scores = [_constant_psnr(task, state, ev.repeat(len(state.step))) for state in batches]
@@ -199,14 +199,14 @@ class Oracle:
         if state.targets is None:
             raise ValueError("the oracle compares with targets, and the photos have none: give paired photos")
         evs = np.zeros_like(state.evs)
-        for chosen, batch in _by_length(state, self.batch_size):
+        for chosen, batch in by_length(state, self.batch_size):
             evs[chosen, : batch.evs.shape[1]] = self._optimised(batch)
-        return _finished(state, evs)
+        return finished_with(state, evs)
 
     def _optimised(self, state: episode.EpisodeState) -> np.ndarray:
         max_ev, num = self.task.config.max_ev, len(state.step)
         constant = _maximise(lambda evs: _constant_psnr(self.task, state, evs), num, max_ev)
-        state = _finished(state, np.repeat(constant[:, None], state.evs.shape[1], axis=1))
+        state = finished_with(state, np.repeat(constant[:, None], state.evs.shape[1], axis=1))
         state = state.map(lambda array: torch.as_tensor(array, device=self.device))
         evs = state.evs.clone().requires_grad_()
         best, best_scores = state.evs, torch.full((num,), -torch.inf, device=self.device)
@@ -244,7 +244,7 @@ class Oracle:
         return (evs / self.task.config.max_ev).astype(np.float32), state
 
 
-def _by_length(state: episode.EpisodeState, batch_size: int) -> Iterator[tuple[np.ndarray, episode.EpisodeState]]:
+def by_length(state: episode.EpisodeState, batch_size: int) -> Iterator[tuple[np.ndarray, episode.EpisodeState]]:
     """Positions and states of batches of episodes of similar length: a batch costs as much as its longest episode."""
     order = np.argsort(state.num_segments, kind="stable")
     for i in range(0, len(order), batch_size):
@@ -252,7 +252,7 @@ def _by_length(state: episode.EpisodeState, batch_size: int) -> Iterator[tuple[n
         yield order[i : i + batch_size], batch._replace(evs=batch.evs[:, : batch.num_segments.max()])
 
 
-def _finished(state: episode.EpisodeState, evs: np.ndarray) -> episode.EpisodeState:
+def finished_with(state: episode.EpisodeState, evs: np.ndarray) -> episode.EpisodeState:
     """The N episodes, finished with exposures (N, K) [stops]; slots without a segment become 0."""
     there = np.arange(evs.shape[1]) < state.num_segments[:, None]
     return state._replace(evs=np.where(there, evs, 0).astype(np.float32), step=state.num_segments.copy())
@@ -260,7 +260,7 @@ def _finished(state: episode.EpisodeState, evs: np.ndarray) -> episode.EpisodeSt
 
 def _constant_psnr(task: ExposureTask, state: episode.EpisodeState, evs: np.ndarray) -> np.ndarray:
     """The PSNR (N,) of N photos against their targets, each with one exposure (N,) [stops] for all its segments."""
-    plan = _finished(state, np.repeat(evs[:, None], state.evs.shape[1], axis=1))
+    plan = finished_with(state, np.repeat(evs[:, None], state.evs.shape[1], axis=1))
     return psnr(task.fused(plan), targets=state.targets)
 
 

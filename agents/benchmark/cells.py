@@ -1,6 +1,6 @@
 """The cells of the learning benchmark, methods by seeds: each is one JSON file, written once it is finished.
 
-A cell is one method with one seed and, in the protocol `fivek`, one fold. A training runs in a process of its own, so
+A cell is one method with one seed and, in the protocols of pairs, one fold. A training runs in a process of its own, so
 that its memory and processor time can be measured. Finished cells are skipped, so an interrupted benchmark can resume.
 """
 
@@ -13,25 +13,38 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from agents.benchmark.methods import BASELINES, MAIN, METHODS, OFF_POLICY, PROTOCOLS
-from agents.benchmark.protocols import NUM_FOLDS, Split, fivek_protocol, misexposed_protocol
+from agents.benchmark.data import find_folders, read_photos
+from agents.benchmark.methods import (
+    BASELINES,
+    FULL_SIZE,
+    MAIN,
+    METHODS,
+    OFF_POLICY,
+    OLD_NAMES,
+    PROTOCOLS,
+    YARDSTICKS,
+    changes,
+    known_methods,
+    protocol_name,
+)
+from agents.benchmark.protocols import DEGRADATIONS, NUM_FOLDS, Split
 from agents.benchmark.results import make_once
 from agents.benchmark.trials import Trial, run_baseline, run_learner
 from agents.benchmark.workers import run_batches
+from agents.benchmark.yardsticks import run_yardstick
 from agents.json_files import read_json
 from agents.training.configuration import PRESETS, TrainConfig, config_of
 from exposure_env.files import SUFFIXES, opened
-from exposure_env.photos import FolderPhotos, PairedPhotos, Photo
+from exposure_env.fusion import resolve_fusion
+from exposure_env.photos import Photo
 
 QUICK = dict(total_timesteps=120, num_envs=4, n_batches=1, batch_size=4, width=4, warm_up=2, n_critic=1,
-             discriminator_batch_size=4, max_segments=3)  # proves only that it runs
+             discriminator_batch_size=4, max_segments=3, warm_start=2, fresh=1)  # proves only that it runs
+SIZES = ("num_envs", "batch_size", "discriminator_batch_size", "warm_up")  # of QUICK, for methods with their own
 NO_MATTER = {"checkpoint_every"}  # settings that don't affect results
-TASK = ("task_preset", "max_segments")  # the only settings that affect a baseline
-FIVEK = {"inputs": "fivek_pairs/input", "targets": "fivek_pairs/expert_c",
-         "raw": "fivek_unpaired/raw", "experts": "fivek_unpaired/expert_c", "others": "photos"}
-OPTIONAL = ("raw", "experts", "others")
+TASK = ("task_preset", "segmenter", "max_segments", "max_ev", "fusion", "space")  # all that baselines depend on
 
 
 class Cell(NamedTuple):
@@ -52,10 +65,15 @@ class Cell(NamedTuple):
 class Benchmark:
     """The settings that all cells of a benchmark share."""
 
-    protocol: Literal["misexposed", "fivek"]
-    folders: dict[str, str]  # misexposed: "photos", or none for the sample photos; fivek: keys of FIVEK
+    protocol: str  # key of `methods.PROTOCOLS`, or an old name
+    folders: dict[str, str]  # see `data.find_folders`
     config: TrainConfig
     out: str  # folder of the cells
+    quick: bool = False  # whether nothing is to be learned, only to be tried
+
+    def __post_init__(self) -> None:
+        """Gives the protocol its present name."""
+        object.__setattr__(self, "protocol", protocol_name(self.protocol))
 
     def cells(self, methods: Sequence[str] = (), seeds: Sequence[int] = (0,)) -> list[Cell]:
         """The cells of the methods, by default `methods.MAIN` and all baselines; a baseline has only one seed.
@@ -63,13 +81,13 @@ class Benchmark:
         Raises:
             ValueError: If a method is unknown.
         """
-        baselines = [name for name, only in BASELINES.items() if self.protocol in only]
-        known, methods = [*METHODS, *baselines], methods or [*MAIN, *baselines]
+        known = known_methods(self.protocol)
+        methods = methods or [*MAIN, *(name for name in known if name in BASELINES)]
         if unknown := [method for method in methods if method not in known]:
             raise ValueError(f"methods must be among {known}, not {unknown[0]!r}")
         pairs = [(name, 0) for name in methods if name in BASELINES]  # first, as they take only seconds
         pairs += [(name, seed) for seed, name in product(seeds, methods) if name in METHODS]
-        chosen = range(NUM_FOLDS) if self.protocol == "fivek" else (None,)
+        chosen = range(NUM_FOLDS) if self.protocol in FULL_SIZE else (None,)
         return [Cell(name, seed, fold) for name, seed in dict.fromkeys(pairs) for fold in chosen]
 
     def path(self, cell: Cell) -> Path:
@@ -78,7 +96,11 @@ class Benchmark:
 
     def cell_config(self, cell: Cell) -> TrainConfig:
         """The configuration of a cell."""
-        return replace(self.config, seed=cell.seed, **METHODS.get(cell.method, {}))
+        own = dict(changes(cell.method))
+        timesteps = max(1, round(own.pop("budget", 1) * self.config.total_timesteps))
+        if self.quick:  # a method's own sizes would be large
+            own |= {name: QUICK[name] for name in own if name in SIZES}
+        return replace(self.config, seed=cell.seed, **{"total_timesteps": timesteps} | own)
 
     def settings(self, cell: Cell) -> dict[str, Any]:
         """Everything that a cell's results depend on, except the versions of software."""
@@ -86,7 +108,7 @@ class Benchmark:
         names = set(config) - NO_MATTER if cell.method in METHODS else TASK
         config = {name: value for name, value in config.items() if name in names}
         settings = {"protocol": self.protocol, **cell._asdict(), "photos": fingerprint(self.folders),
-                    "config": config, "off_policy": OFF_POLICY.get(cell.method)}
+                    "config": config, "off_policy": OFF_POLICY.get(cell.method), **YARDSTICKS.get(cell.method, {})}
         return json.loads(json.dumps(settings))
 
     def finished(self, cell: Cell) -> bool:
@@ -114,7 +136,8 @@ class Benchmark:
 
     def trial(self, cell: Cell) -> Trial:
         """A cell's photos and settings, ready to run."""
-        return Trial(cell.method, self.cell_config(cell), *self.data(cell.fold), full_size=self.protocol == "fivek")
+        return Trial(cell.method, self.cell_config(cell), *self.data(cell.fold), self.protocol in FULL_SIZE,
+                     DEGRADATIONS[self.protocol])
 
     def run_cell(self, cell: Cell) -> None:
         """Runs a cell in this process, unless it is finished, and writes its file and, next to it, the agent.
@@ -127,6 +150,8 @@ class Benchmark:
 
         def work() -> dict[str, Any]:
             trial = self.trial(cell)
+            if cell.method in YARDSTICKS:
+                return run_yardstick(trial)
             return run_learner(trial, path.with_suffix("")) if cell.method in METHODS else run_baseline(trial)
 
         make_once(path, lambda: self.finished(cell), lambda: self.settings(cell), work, list(self.folders.values()),
@@ -164,54 +189,42 @@ def run_order(order: dict[str, Any]) -> None:
 
 
 def make_benchmark(protocol: str, photos: Path | None = None, inputs: Path | None = None, targets: Path | None = None,
-                   timesteps: int | None = None, out: Path | None = None, quick: bool = False) -> Benchmark:
+                   timesteps: int | None = None, out: Path | None = None, quick: bool = False,
+                   segmenter: str | None = None, max_segments: int | None = None, fusion: str | None = None
+                   ) -> Benchmark:
     """The benchmark that a user's options describe.
 
     Args:
-        protocol: "misexposed" or "fivek".
-        photos: For misexposed, a folder of good photographs, by default the sample photos; for fivek, a folder with the
-            folders of `FIVEK`, of which only the pairs are required.
-        inputs: For fivek, instead of `photos`: the folder of the pairs' untouched photos.
-        targets: The folder of their retouched versions.
+        protocol: Key of `methods.PROTOCOLS`, or an old name.
+        photos: See `data.find_folders`.
+        inputs: Likewise.
+        targets: Likewise.
         timesteps: Exposures to try in each training; by default the protocol's.
         out: Folder of the cells; by default `runs/benchmark-<protocol>`.
         quick: Whether to take a budget too small to learn anything.
+        segmenter: What cuts photos into segments, the same for all methods; by default the protocol's.
+        max_segments: Largest number of segments, likewise.
+        fusion: Rendering of the results, likewise.
 
     Raises:
-        ValueError: If the folders don't suit the protocol, or one is missing.
+        ValueError: If the protocol is unknown, its folders don't suit it, one is missing, or a setting makes no sense.
     """
-    if (inputs is None) != (targets is None) or (protocol == "misexposed" and inputs is not None):
-        raise ValueError("give both --inputs and --targets, for the protocol fivek, or neither")
-    if protocol == "fivek" and (photos is None) == (inputs is None):
-        raise ValueError(f"the protocol fivek needs --photos, a folder with {FIVEK['inputs']} and {FIVEK['targets']}, "
-                         "or --inputs and --targets instead")
-    if protocol == "misexposed":
-        folders = {} if photos is None else {"photos": photos}
-    elif inputs is not None:
-        folders = {"inputs": inputs, "targets": targets}
-    else:
-        folders = {name: photos / place for name, place in FIVEK.items()}
-        folders = {name: place for name, place in folders.items() if name not in OPTIONAL or place.is_dir()}
-    if missing := [str(place) for place in folders.values() if not place.is_dir()]:
-        raise ValueError(f"there is no folder {missing[0]}")
-    config = replace(PRESETS["recommended"], device="cpu", **PROTOCOLS[protocol] | (QUICK if quick else {}))
-    config = config if timesteps is None else replace(config, total_timesteps=timesteps)
+    protocol = protocol_name(protocol)
+    folders = find_folders(protocol, photos, inputs, targets)
+    given = {"total_timesteps": timesteps, "segmenter": segmenter, "max_segments": max_segments, "fusion": fusion}
+    settings = PROTOCOLS[protocol] | (QUICK if quick else {})
+    settings |= {name: value for name, value in given.items() if value is not None}
+    config = replace(PRESETS["recommended"], device="cpu", **settings)
+    config.check()
+    resolve_fusion(config.fusion)
     return Benchmark(protocol, {name: str(place) for name, place in folders.items()}, config,
-                     str(out or Path("runs") / f"benchmark-{protocol}"))
+                     str(out or Path("runs") / f"benchmark-{protocol}"), quick)
 
 
 @lru_cache(maxsize=1)
 def _data(protocol: str, folders: tuple[tuple[str, str], ...], fold: int | None, version: str
           ) -> tuple[Split, list[Photo]]:
-    places = dict(folders)
-    if protocol == "misexposed":
-        split = misexposed_protocol(FolderPhotos(places["photos"]) if places else None)
-        return split, split.inputs
-    pairs = PairedPhotos(places["inputs"], places["targets"], max_side=None)
-    unpaired = (FolderPhotos(places[name], max_side=None) if name in places else () for name in OPTIONAL)
-    split = fivek_protocol(pairs, fold, *unpaired)
-    tested = {photo.name for photo in split.test}
-    return split, [photo for photo in pairs if photo.name not in tested]
+    return read_photos(protocol, dict(folders), fold)
 
 
 def read_cell(path: str | os.PathLike) -> dict[str, Any]:
@@ -226,6 +239,8 @@ def read_cell(path: str | os.PathLike) -> dict[str, Any]:
         raise ValueError(f"{path} is not a cell of the benchmark: {error}") from error
     if not isinstance(content.get("settings"), dict):
         raise ValueError(f"{path} is not a cell of the benchmark: it has no settings")
+    protocol = content["settings"].get("protocol")
+    content["settings"]["protocol"] = OLD_NAMES.get(protocol, protocol)
     return content
 
 

@@ -3,6 +3,7 @@
 import math
 import os
 import platform
+import re
 import sys
 from typing import Any
 
@@ -32,8 +33,8 @@ def summary(content: dict[str, Any]) -> dict[str, float | None]:
         the discriminator sees them, 0 to 1); "distance", the mean of the three; and "target_distance" and the like,
         those of the targets themselves. None for NaN.
     """
-    records = [PhotoRecord(**{name: _number(photo.get(name)) for name in PhotoRecord._fields})
-               for photo in content["photos"]]
+    records = [PhotoRecord(**{name: None if name == "true_evs" and photo.get(name) is None else _number(photo.get(name))
+                              for name in PhotoRecord._fields}) for photo in content["photos"]]
     numbers = Evaluation(records, content["max_ev"]).summary()
     numbers["input_psnr"] = float(np.mean([photo["input_psnr"] for photo in content["photos"]]))
     experts = np.array(content["experts"])
@@ -43,6 +44,26 @@ def summary(content: dict[str, Any]) -> dict[str, float | None]:
         numbers |= {f"{prefix}{name}_distance": value for name, value in zip(STATISTICS, distances, strict=True)}
         numbers[f"{prefix}distance"] = float(np.mean(distances))
     return {name: plain(value) for name, value in numbers.items()}
+
+
+def photographs(photos: list[dict[str, Any]], settings: dict[str, Any]) -> dict[str, float]:
+    """The gain in PSNR of each photograph [dB], the mean over its crops, by the photograph's name.
+
+    Crops of one photograph are alike, so photographs are what intervals over photos have to count.
+
+    Args:
+        photos: "photos" of one or several cells.
+        settings: "settings" of a cell. Protocols with folds test whole photographs. Elsewhere the names of crops end in
+            their number, or in top, left and side for the sample photos.
+    """
+    if settings.get("fold") is not None:
+        crop = "$"
+    else:
+        crop = r"(_\d+){3}(_m)?$" if settings.get("photos") == "sample photos" else r"_\d+$"
+    gains: dict[str, list[float]] = {}
+    for photo in photos:
+        gains.setdefault(re.sub(crop, "", photo["name"]), []).append(photo["psnr"] - photo["input_psnr"])
+    return {name: float(np.mean(group)) for name, group in gains.items()}
 
 
 def image_statistics(image: np.ndarray) -> list[float]:

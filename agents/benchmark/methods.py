@@ -2,39 +2,106 @@
 
 from typing import Any
 
-PROTOCOLS: dict[str, dict[str, Any]] = {  # what each protocol changes in the preset
-    "misexposed": {},
-    # So few pairs teach little more than one EV for all photos, and only in a short training.
-    "fivek": {"total_timesteps": 12_000, "ev_prior": "mean", "ev_penalty": 4.0, "learning_rate": 5e-4,
+NO_WARM_START = {"warm_start": 0, "reference_penalty": 0.0}
+PLANES = {  # the preset `planes`, in what the preset `recommended` changes of it
+    "actor": "planes", "fresh": 0, "misexposed_local": 0.0, "penalised": "segments", "ev_penalty": 1.0, "batch_size": 8,
+    "num_envs": 64, "learning_rate": 2e-4, "shaping": True, "critic_steps": 8, "warm_up": 30,
+    "discriminator_batch_size": 64, **NO_WARM_START,
+}  # fmt: skip
+OLD_NAMES = {"misexposed": "uneven-v1"}  # protocols by the names that they had
+PROTOCOLS: dict[str, dict[str, Any]] = {  # what each changes in the preset; the first three are the plan of all methods
+    # Good photographs exposed wrongly by us, the truth known: unevenly from place to place, or as in backlight. Plans
+    # that know the truth reach most with these segments, see benchmarks/segmenters.py.
+    "uneven-v1": {"segmenter": "slic", "max_segments": 8, "fusion": "mask_pyramid", "degradation": "uneven"},
+    "backlit-v1": {"segmenter": "luminance_bands", "max_segments": 4, "fusion": "mask_pyramid",
+                   "degradation": "backlit", "total_timesteps": 15_000},
+    # An expert's retouches. So few pairs teach little more than one EV for all photos, and only in a short training.
+    "fivek": {"segmenter": "felzenszwalb", "max_segments": 6, "fusion": "mask_pyramid",
+              **PLANES, "total_timesteps": 12_000, "ev_prior": "mean", "ev_penalty": 4.0, "learning_rate": 5e-4,
               "misexposed": 0.25},
+    # Real exposures, a dark and a normal frame of each scene: 3.3 to 5.5 stops apart
+    "brackets-v1": {"segmenter": "felzenszwalb", "max_segments": 6, "fusion": "mask_pyramid", "max_ev": 6.0,
+                    "degradation": "dark"},
 }
-METHODS: dict[str, dict[str, Any]] = {  # what each learner changes in the shared configuration
-    "paired": {"value": "pathwise", "reward": "psnr", "max_slope": 4.0, "ev_penalty": 0.0, "learning_rate": 1e-3},
+FULL_SIZE = ("fivek", "brackets-v1")  # protocols of pairs: tested fold by fold, on whole photos at full size
+GLOBAL = {"max_segments": 1}  # one EV for the whole photo
+PATHS = {"I": "critic", "II": "discriminator"}
+ALONE = {"budget": 0, "learning_rate": 0.0, "warm_up": 0, "n_critic": 1}  # a game of one update, which changes nothing
+METHODS: dict[str, dict[str, Any]] = {  # what each learner changes; "budget" multiplies total_timesteps
+    # Rewarded by the PSNR itself: what the policy can learn in as many updates, told what is good
+    "paired": {"gamma": 1.0, "reward": "psnr", "max_slope": 4.0, "learning_rate": 1e-3, "budget": 8, **NO_WARM_START},
+    "warm start": dict(ALONE),
     "pathwise": {"value": "pathwise"},
-    "I": {"value": "critic"},
-    "II": {"value": "discriminator"},
+    **{form: {"value": value} for form, value in PATHS.items()},
     "q": {"value": "q"},
-    "ddpg": {},
-    "td3": {},
-    # Run only if named: the knob of the perception-distortion trade-off, what shaping is worth, a long budget
-    **{f"II, penalty {weight}": {"value": "discriminator", "ev_penalty": weight} for weight in (0.1, 0.3, 3.0)},
-    "I, no shaping": {"value": "critic", "shaping": False},
-    **{f"{form}, long": {"value": value, "total_timesteps": 120_000}
-       for form, value in {"I": "critic", "II": "discriminator"}.items()},
+    **{name: PLANES | {"budget": 4 / 3} for name in ("ddpg", "td3")},  # networks and budget of SB3's own agents
+    # Supervised yardsticks, see `YARDSTICKS`; here a step is a photo
+    "regression": {"budget": 2},
+    "experts only": {"budget": 2},
+    # Run only if named: the yardsticks' EV maps themselves; one EV for the whole photo
+    "regression, free": {"budget": 2},
+    "experts only, free": {"budget": 2},
+    "warm start, global": ALONE | GLOBAL,
+    **{f"{form}, global": {"value": value, "budget": 0.2, **GLOBAL} for form, value in PATHS.items()},
+    "regression, global": {"budget": 2, **GLOBAL},
+    # Without a warm start; the dial of the trade-off between PSNR and the distance to the experts as a set
+    **{f"{form}, no warm start": {"value": value, "budget": 5, "learning_rate": 5e-4, **NO_WARM_START}
+       for form, value in PATHS.items()},
+    **{f"II, reference {weight}": {"value": "discriminator", "reference_penalty": float(weight)}
+       for weight in (0, 3, 10, 100)},
+    "II, demonstrations 1": {"value": "discriminator", "reference_penalty": 0.0, "demonstration_weight": 1.0},
+    # What shaping is worth, the network on all planes, a long budget
+    "I, shaping": {"value": "critic", "shaping": True},
+    **{f"{form}, planes": PLANES | {"value": value, "budget": 4 / 3} for form, value in PATHS.items()},
+    **{f"{form}, long": {"value": value, "budget": 3} for form, value in PATHS.items()},
 }
-MAIN = ("paired", "pathwise", "I", "II", "q", "ddpg", "td3")  # run by default
+MAIN = ("paired", "warm start", "pathwise", "I", "II", "q", "ddpg", "td3", "regression", "experts only")  # by default
 OFF_POLICY: dict[str, dict[str, Any]] = {  # further arguments of `build_off_policy`
     # A step takes 64 transitions, so each is learned from two or three times. Without a potential, or with critics no
     # faster than the actor, both run into the EV limit at once; with them they overshoot, and mostly recover late.
     "ddpg": {"gradient_steps": 16, "shaping": True, "noise": "gaussian"},
     "td3": {"gradient_steps": 16, "shaping": True, "noise": "gaussian", "policy_delay": 16},
 }
-BASELINES = {  # each with the protocols that have it
-    "identity": ("misexposed", "fivek"),
-    "constant EV": ("misexposed", "fivek"),
-    "constant EV on the test": ("fivek",),
-    "auto-exposure": ("misexposed", "fivek"),
-    "fixed bracket": ("misexposed", "fivek"),
-    "best single EV": ("misexposed", "fivek"),
-    "oracle": ("misexposed", "fivek"),
+YARDSTICKS: dict[str, dict[str, Any]] = {  # what a plain network learns from, and whether its EV map is bound to a plan
+    "regression": {"learns": "inputs", "free": False},  # the inputs whose good version is known
+    "experts only": {"learns": "experts", "free": False},  # no input, only experts' photos exposed wrongly
+    "regression, free": {"learns": "inputs", "free": True},
+    "experts only, free": {"learns": "experts", "free": True},
+    "regression, global": {"learns": "inputs", "free": False},
 }
+ALL = tuple(PROTOCOLS)
+BASELINES = {  # each with the protocols that have it
+    "identity": ALL,
+    "constant EV": ALL,
+    "constant EV on the test": FULL_SIZE,
+    "auto-exposure": ALL,
+    "grey rule": ALL,
+    "grey rule, global": ALL,
+    "fixed bracket": ALL,
+    "best single EV": ALL,
+    "oracle": ALL,
+}
+
+
+def changes(method: str) -> dict[str, Any]:
+    """What a learner or a baseline changes in the shared configuration."""
+    return METHODS.get(method, GLOBAL if method.endswith(", global") else {})
+
+
+def known_methods(protocol: str) -> list[str]:
+    """The methods of a protocol. A free EV map is no plan, so it has no rendering at full size."""
+    free = [name for name, how in YARDSTICKS.items() if how["free"]]
+    learners = [name for name in METHODS if protocol not in FULL_SIZE or name not in free]
+    return [*learners, *(name for name, only in BASELINES.items() if protocol in only)]
+
+
+def protocol_name(name: str) -> str:
+    """The present name of a protocol.
+
+    Raises:
+        ValueError: If there is no such protocol.
+    """
+    name = OLD_NAMES.get(name, name)
+    if name not in PROTOCOLS:
+        raise ValueError(f"protocol must be one of {[*PROTOCOLS, *OLD_NAMES]}, not {name!r}")
+    return name

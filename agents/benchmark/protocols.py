@@ -1,17 +1,24 @@
 """Experiments with a known answer: which photos an agent learns from, and which it is tested on."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from exposure_env.photos import Misexpose, Photo, sample_photos, thumbnail
+from exposure_env.photos import Backlight, Degradation, Misexpose, Photo, sample_photos, thumbnail
 from exposure_env.settings import TaskConfig
 
 MISEXPOSED = Misexpose()  # EV uniform in -2.2..+0.6 for the whole photo, plus a smooth local map; 8 bits
+DEGRADATIONS: dict[str, Degradation] = {  # how each protocol exposes good photos wrongly, where it or a learner does
+    "uneven-v1": MISEXPOSED,
+    "backlit-v1": Backlight(),  # dark parts too dark, bright parts too bright, EV uniform in -1..+0.5; 8 bits
+    "fivek": MISEXPOSED,
+    "brackets-v1": Misexpose((-5.5, -3.0), local=0.0),  # as much too dark as the dark frames of brackets, everywhere
+}
 SHARES = {"inputs": 0.4, "experts": 0.4, "test": 0.2}  # fractions of the photographs
 CROPS = {"inputs": 8, "experts": 8, "test": 4}  # per photograph
-FIVEK_CROPS = 32  # per photograph: there are few
+PAIR_CROPS = 32  # per photograph of a pair: there are few
 OTHER_CROPS = 3  # per photograph of other kinds
 NUM_FOLDS = 5
 SIZE = TaskConfig().size
@@ -25,23 +32,31 @@ class Split(NamedTuple):
     test: list[Photo]  # with targets
 
 
-def misexposed_protocol(photos: Sequence[Photo] | None = None, seed: int = 0) -> Split:
+def misexposed_protocol(photos: Sequence[Photo] | None = None, seed: int = 0,
+                        degradation: Degradation = MISEXPOSED) -> Split:
     """Photographs with a known wrong exposure: inputs, experts and test photos come from different photographs.
 
     Each photograph gives several random square crops. Input and test crops are misexposed by an EV uniform in
-    -2.2..+0.6 stops and a smooth local map, and rounded to 8 bits; the good crop is their target.
+    -2.2..+0.6 stops and a smooth local map, or by another degradation, and rounded to 8 bits; the good crop is their
+    target.
 
     Args:
         photos: Well exposed photographs, at least five; None for the sample photos, whose crops are disjoint but come
             from the same four scenes.
         seed: Seed of the split, the crops and the misexposure.
+        degradation: How the crops are exposed wrongly.
 
     Raises:
         ValueError: If there are fewer than five photographs.
     """
     if photos is None:
-        return Split(*(sample_photos(split, count, seed) for split, count in
-                          {"inputs": 512, "experts": 512, "test": None}.items()))
+        sample = Split(*(sample_photos(split, count, seed) for split, count in
+                         {"inputs": 512, "experts": 512, "test": None}.items()))
+        if degradation == MISEXPOSED:  # as the sample photos are already
+            return sample
+        rng = np.random.default_rng(seed)
+        return sample._replace(**{name: misexpose_all(getattr(sample, name), rng, degradation)
+                                  for name in ("inputs", "test")})
     if len(photos) < 5:
         raise ValueError(f"{len(photos)} photos are too few to be split: give at least five")
     rng = np.random.default_rng(seed)
@@ -51,7 +66,8 @@ def misexposed_protocol(photos: Sequence[Photo] | None = None, seed: int = 0) ->
         side = SIZE * 9 // 8 if name == "experts" else SIZE  # experts are cropped once more in each batch
         split[name] = [crop for i in shuffled[first:last] for crop in crops(photos[i], CROPS[name], side, rng)]
         first = last
-    return Split(misexpose_all(split["inputs"], rng), split["experts"], misexpose_all(split["test"], rng))
+    inputs, test = (misexpose_all(split[name], rng, degradation) for name in ("inputs", "test"))
+    return Split(inputs, split["experts"], test)
 
 
 def folds(num_photos: int, num_folds: int = NUM_FOLDS, seed: int = 0) -> list[np.ndarray]:
@@ -90,13 +106,7 @@ def fivek_protocol(pairs: Sequence[Photo], fold: int, raw: Sequence[Photo] = (),
         ValueError: If there is no such fold, a pair has no target, two photographs share a name, or there are too
             few pairs; see `folds`.
     """
-    if fold not in range(num_folds):
-        raise ValueError(f"fold must lie in 0..{num_folds - 1}, not {fold}")
-    names = [photo.name for photo in (*pairs, *raw, *experts, *others)]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"each photograph must occur once, among pairs and unpaired photos, not twice: {twice[:5]}")
-    if missing := [photo.name for photo in pairs if photo.target is None]:
-        raise ValueError(f"{len(missing)} of {len(pairs)} pairs have no target, such as {missing[0]!r}")
+    _check_pairs(pairs, [*raw, *experts, *others], fold, num_folds)
     tested = folds(len(pairs), num_folds, seed)[fold]
     rng = np.random.default_rng([seed, fold])
     rest = np.setdiff1d(np.arange(len(pairs)), tested)
@@ -112,8 +122,55 @@ def fivek_protocol(pairs: Sequence[Photo], fold: int, raw: Sequence[Photo] = (),
     return Split(inputs, retouched, [pairs[i] for i in tested])
 
 
+def brackets_protocol(pairs: Sequence[Photo], fold: int, photos: Sequence[Photo] = (), num_folds: int = NUM_FOLDS,
+                      seed: int = 0) -> Split:
+    """Real exposures: a dark and a normal frame of each bracket; the scenes of one fold are the test, uncropped.
+
+    The inputs are crops of the other scenes' dark frames, the experts' photos crops of their normal frames and of other
+    good photographs: two frames of one moment, but which belongs to which is not told to who learns unpaired.
+
+    Args:
+        pairs: Dark frames, with the normal frames as targets.
+        fold: Number of the fold that is the test, from 0.
+        photos: Well exposed photographs of any kind, further experts' photos.
+        num_folds: Number of folds, into which scenes are dealt; see `scene`.
+        seed: Seed of the folds and the crops.
+
+    Raises:
+        ValueError: If there is no such fold, a pair has no target, two photographs share a name, or there are too
+            few scenes; see `folds`.
+    """
+    _check_pairs(pairs, photos, fold, num_folds)
+    scenes = sorted({scene(photo.name) for photo in pairs})
+    if len(scenes) <= num_folds:
+        raise ValueError(f"{len(pairs)} photos of {len(scenes)} scenes, such as {scenes[:1]}, can't be dealt into "
+                         f"{num_folds} folds: photos whose names differ in the number at their end are of one scene")
+    tested = {scenes[i] for i in folds(len(scenes), num_folds, seed)[fold]}
+    rng = np.random.default_rng([seed, fold])
+    learned = [photo for photo in pairs if scene(photo.name) not in tested]
+    normal = [Photo(photo.name, photo.target) for photo in learned]
+    experts = _all_crops(normal, SIZE * 9 // 8, rng)
+    experts += [crop for photo in photos for crop in crops(photo, OTHER_CROPS, SIZE * 9 // 8, rng)]
+    return Split(_all_crops(learned, SIZE, rng), experts, [photo for photo in pairs if scene(photo.name) in tested])
+
+
+def scene(name: str) -> str:
+    """What a photo shows, by its name: all before the number at its end, where there is one, as in museum_2."""
+    return re.sub(r"[\W_]*\d+$", "", name) or name
+
+
+def _check_pairs(pairs: Sequence[Photo], others: Sequence[Photo], fold: int, num_folds: int) -> None:
+    if fold not in range(num_folds):
+        raise ValueError(f"fold must lie in 0..{num_folds - 1}, not {fold}")
+    names = [photo.name for photo in (*pairs, *others)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"each photograph must occur once, among pairs and unpaired photos, not twice: {twice[:5]}")
+    if missing := [photo.name for photo in pairs if photo.target is None]:
+        raise ValueError(f"{len(missing)} of {len(pairs)} pairs have no target, such as {missing[0]!r}")
+
+
 def _all_crops(photos: Sequence[Photo], side: int, rng: np.random.Generator) -> list[Photo]:
-    return [crop for photo in photos for crop in crops(photo, FIVEK_CROPS, side, rng)]
+    return [crop for photo in photos for crop in crops(photo, PAIR_CROPS, side, rng)]
 
 
 def crops(photo: Photo, num: int, side: int, rng: np.random.Generator) -> list[Photo]:
@@ -138,6 +195,7 @@ def crops(photo: Photo, num: int, side: int, rng: np.random.Generator) -> list[P
     return cut
 
 
-def misexpose_all(photos: Sequence[Photo], rng: np.random.Generator) -> list[Photo]:
+def misexpose_all(photos: Sequence[Photo], rng: np.random.Generator,
+                  degradation: Degradation = MISEXPOSED) -> list[Photo]:
     """The photos misexposed, each with its good image as the target and the EV map that restores it."""
-    return [MISEXPOSED(photo, rng) for photo in photos]
+    return [degradation(photo, rng) for photo in photos]

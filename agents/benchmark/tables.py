@@ -1,22 +1,23 @@
-"""The results of the benchmark's cells: a table as text, Markdown and CSV, and a figure."""
+"""The results of the benchmark's cells: a table as text, Markdown and CSV."""
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.figure import Figure
 
-from agents.benchmark.measures import summary
+from agents.benchmark.measures import photographs, plain, summary
 from agents.benchmark.methods import BASELINES, METHODS
 from agents.benchmark.protocols import NUM_FOLDS
-from agents.evaluation.metrics import interval, iqm
+from agents.evaluation.formatting import UNKNOWN, aligned, ends, markdown, number, with_ends
+from agents.evaluation.statistics import Interval, crossed, paired, student
 
-HEADINGS = ("method", "PSNR [dB]", "gain [dB]", "95 % interval", "of the ceiling", "SSIM", "EV corr.",
-            "mean abs. EV", "distance", "CPU [s]", "peak [MB]", "seeds")
-CEILING = "paired"
+REFERENCE = "paired"  # what the others are compared with, if nothing else is asked for
+CEILING = "regression"
+INTERVALS = ("gain", "crossed", "to_reference", "to_global")
+GLOBAL = ", global"  # ends the name of a method that gives the whole photo one EV
 
 
 class MethodRun(NamedTuple):
@@ -27,37 +28,49 @@ class MethodRun(NamedTuple):
     seed: int
     timesteps: int | None  # exposures to try; None for baselines
     results: dict[str, Any]  # see `measures.summary`; for learners also cpu_seconds, wall_seconds, peak_mb and curve
+    photographs: dict[str, float]  # gain of each photograph [dB], see `measures.photographs`
 
     @property
     def gain(self) -> float:
         """The gain in PSNR over the untouched photos [dB]."""
         return self.results["psnr"] - self.results["input_psnr"]
 
+    @property
+    def learned(self) -> bool:
+        """Whether it was trained, so that another seed would give another result."""
+        return "curve" in self.results
+
 
 def runs(cells: Sequence[dict[str, Any]]) -> list[MethodRun]:
     """The finished runs that the cells make up, in the methods' order; runs that lack a fold are left out.
 
     Args:
-        cells: See `cells.read_cells`.
+        cells: See `cells.read_cells`. Methods that no longer exist come last.
 
     Raises:
-        ValueError: If the cells are of different protocols.
+        ValueError: If the cells are of different protocols, or were tested on different photos.
     """
     if len(protocols := {cell["settings"]["protocol"] for cell in cells}) > 1:
         raise ValueError(f"cells must be of one protocol, not of {sorted(protocols)}")
     grouped: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for cell in cells:
         grouped.setdefault((cell["settings"]["method"], cell["settings"]["seed"]), []).append(cell)
-    order = [*METHODS, *BASELINES]
-    complete = [parts for _, parts in sorted(grouped.items(), key=lambda item: (order.index(item[0][0]), item[0][1]))
+    order = {method: place for place, method in enumerate([*METHODS, *BASELINES])}
+    complete = [parts for _, parts in sorted(grouped.items(), key=lambda item: (order.get(item[0][0], 999), *item[0]))
                 if len(parts) == (1 if parts[0]["settings"]["fold"] is None else NUM_FOLDS)]
-    return [_joined(parts) for parts in complete]
+    finished = [_joined(parts) for parts in complete]
+    for run in finished:
+        if run.photographs.keys() != (first := finished[0]).photographs.keys():
+            raise ValueError(f"cells must be tested on the same photos, but those of {run.method}, seed {run.seed}, "
+                             f"differ from those of {first.method}, seed {first.seed}")
+    return finished
 
 
 def _joined(parts: list[dict[str, Any]]) -> MethodRun:
     settings, results = parts[0]["settings"], [part["results"] for part in parts]
+    photos = [photo for part in parts for photo in part["photos"]]
     joined: dict[str, Any] = summary({
-        "photos": [photo for part in parts for photo in part["photos"]],
+        "photos": photos,
         "experts": [image for part in parts for image in part["experts"]], "max_ev": parts[0]["max_ev"],
     })
     if "curve" in results[0]:
@@ -68,7 +81,8 @@ def _joined(parts: list[dict[str, Any]]) -> MethodRun:
         peaks = [result["peak_mb"] for result in results if result["peak_mb"] is not None]
         joined["peak_mb"] = max(peaks, default=None)
     timesteps = settings["config"].get("total_timesteps")
-    return MethodRun(settings["protocol"], settings["method"], settings["seed"], timesteps, joined)
+    return MethodRun(settings["protocol"], settings["method"], settings["seed"], timesteps, joined,
+                     photographs(photos, settings))
 
 
 class MethodRow(NamedTuple):
@@ -76,33 +90,120 @@ class MethodRow(NamedTuple):
 
     method: str
     psnr: float  # [dB]
-    gain: float  # interquartile mean over seeds [dB]
-    interval: tuple[float, float] | None  # of the gain, 95 %; None for a single seed
-    share: float  # the gain as a fraction of the ceiling's
+    gain: Interval  # over the untouched photos, over seeds; without ends for a single one [dB]
+    crossed: Interval | None  # the same, over seeds and photographs; of a baseline, over photographs
+    to_reference: Interval | None  # gain minus that of the table's reference, paired by seed [dB]
+    to_global: Interval | None  # gain minus that of the same method with one EV for the whole photo, likewise [dB]
+    share: float  # the mean gain as a fraction of the regression's
     ssim: float
     ev_correlation: float
+    within_photo_ev_correlation: float
+    ev_step_correlation: float
     mean_abs_ev: float  # [stops]
     distance: float  # to the experts' photos, see `measures.summary`
     cpu_seconds: float
     peak_mb: float
-    seeds: int
 
 
-def rows(finished: Sequence[MethodRun]) -> list[MethodRow]:
-    """The table, one row per method."""
-    by_method: dict[str, list[MethodRun]] = {}
+class Table(NamedTuple):
+    """A benchmark's results, one row per method. All intervals are of 95 %, by Student's t: see `statistics`."""
+
+    rows: list[MethodRow]
+    reference: str | None  # the method that the others are compared with
+
+    def lines(self) -> list[list[str]]:
+        """The headings, and the cells of each row; columns in which nothing is known are left out."""
+        columns = {
+            "method": [row.method for row in self.rows],
+            "PSNR [dB]": [number(row.psnr) for row in self.rows],
+            "gain [dB]": [number(row.gain.mean, "+.2f") for row in self.rows],
+            "95 % over seeds": [ends(row.gain) for row in self.rows],
+            "over seeds and photos": [ends(row.crossed) for row in self.rows],
+            f"minus {self.reference}": [with_ends(row.to_reference) for row in self.rows],
+            "local minus global": [with_ends(row.to_global) for row in self.rows],
+            f"of the gain of {CEILING}": [number(row.share, ".0%").replace("%", " %") for row in self.rows],
+            "SSIM": [number(row.ssim, ".3f") for row in self.rows],
+            "EV corr.": [number(row.ev_correlation) for row in self.rows],
+            "within photos": [number(row.within_photo_ev_correlation) for row in self.rows],
+            "with step": [number(row.ev_step_correlation) for row in self.rows],
+            "mean abs. EV": [number(row.mean_abs_ev) for row in self.rows],
+            "distance": [number(row.distance, ".4f") for row in self.rows],
+            "CPU [s]": [number(row.cpu_seconds, ".0f") for row in self.rows],
+            "peak [MB]": [number(row.peak_mb, ".0f") for row in self.rows],
+            "seeds": [str(row.gain.n) for row in self.rows],
+        }
+        optional = (f"minus {self.reference}", "local minus global", f"of the gain of {CEILING}")
+        shown = {name: cells for name, cells in columns.items() if name not in optional or {*cells} - {UNKNOWN}}
+        return [list(shown), *map(list, zip(*shown.values(), strict=True))]
+
+    def text(self) -> str:
+        """The table as aligned plain text."""
+        return aligned(self.lines())
+
+    def markdown(self) -> str:
+        """The table in Markdown."""
+        return markdown(self.lines())
+
+    def csv(self) -> str:
+        """The table as CSV, with a column for each end of an interval, and the number of seeds behind it."""
+        lines = []
+        for row in self.rows:
+            line: dict[str, Any] = {"reference": self.reference}
+            for name, value in row._asdict().items():
+                if name in INTERVALS:
+                    parts = value or [math.nan] * 4
+                    line |= {f"{name}_{part}": each for part, each in zip(Interval._fields, parts, strict=True)}
+                else:
+                    line[name] = value
+            lines.append(line)
+        return _csv(lines)
+
+
+def table(finished: Sequence[MethodRun], reference: str | None = None) -> Table:
+    """The table, one row per method.
+
+    Args:
+        finished: See `runs`.
+        reference: The method that the others are compared with, by default "paired" or else the first learner. If it
+            has no finished run, nothing is compared.
+    """
+    groups: dict[str, list[MethodRun]] = {}
     for run in finished:
-        by_method.setdefault(run.method, []).append(run)
-    gains = {method: np.array([run.gain for run in group]) for method, group in by_method.items()}
-    ceiling = float(iqm(gains[CEILING])) if CEILING in gains else float("nan")
-    return [
-        MethodRow(method, _mean(group, "psnr"), gain := float(iqm(gains[method])),
-            interval(gains[method], statistic=iqm) if len(group) > 1 else None,
-            gain / ceiling if ceiling > 0 else float("nan"), _mean(group, "ssim"), _mean(group, "ev_correlation"),
-            _mean(group, "mean_abs_ev"), _mean(group, "distance"), _mean(group, "cpu_seconds"),
-            _mean(group, "peak_mb"), len(group))
-        for method, group in by_method.items()
-    ]
+        groups.setdefault(run.method, []).append(run)
+    if reference is None:
+        learners = [method for method, group in groups.items() if group[0].learned]
+        reference = REFERENCE if REFERENCE in groups else next(iter(learners), None)
+    ceiling = float(np.mean([run.gain for run in groups[CEILING]])) if CEILING in groups else math.nan
+    return Table([_row(group, ceiling, *(
+        None if other == method else _difference(group, groups.get(other, [])) for other in (reference, method + GLOBAL)
+    )) for method, group in groups.items()], reference)
+
+
+def _row(group: list[MethodRun], ceiling: float, to_reference: Interval | None,
+         to_global: Interval | None) -> MethodRow:
+    gain = student([run.gain for run in group])
+    means = {name: _mean(group, name) for name in MethodRow._fields if name in group[0].results}
+    known = {"method": group[0].method, "gain": gain, "crossed": _crossed(group), "to_reference": to_reference,
+             "to_global": to_global, "share": gain.mean / ceiling if ceiling > 0 else math.nan}
+    return MethodRow(**dict.fromkeys(MethodRow._fields, math.nan) | means | known)
+
+
+def _crossed(group: list[MethodRun]) -> Interval | None:
+    """The interval over seeds and photographs; for a baseline, which has no seeds, over photographs."""
+    names = list(group[0].photographs)
+    gains = np.array([[run.photographs[name] for name in names] for run in group])
+    if len(group) > 1 and len(names) > 1:
+        return crossed(gains)
+    return None if group[0].learned else student(gains[0])
+
+
+def _difference(ours: list[MethodRun], theirs: list[MethodRun]) -> Interval | None:
+    """The difference in gain, paired by seed; a baseline is the same for all seeds."""
+    seeds = [{run.seed for run in group if run.learned} for group in (ours, theirs)]
+    either = seeds[0] | seeds[1] or {0}
+    gains = [{run.seed: run.gain for run in group} if own else {seed: group[0].gain for seed in either}
+             for group, own in zip((ours, theirs), seeds, strict=True) if group]
+    return paired(*gains) if len(gains) == 2 and gains[0].keys() & gains[1].keys() else None
 
 
 def _mean(group: list[MethodRun], name: str) -> float:
@@ -111,84 +212,16 @@ def _mean(group: list[MethodRun], name: str) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
-def _texts(row: MethodRow) -> list[str]:
-    ends = "-" if row.interval is None else f"{row.interval[0]:+.2f} to {row.interval[1]:+.2f}"
-    numbers = (f"{row.psnr:.2f}", f"{row.gain:+.2f}", ends, f"{100 * row.share:.0f} %", f"{row.ssim:.3f}",
-               f"{row.ev_correlation:.2f}", f"{row.mean_abs_ev:.2f}", f"{row.distance:.4f}", f"{row.cpu_seconds:.0f}",
-               f"{row.peak_mb:.0f}", str(row.seeds))
-    return [row.method, *("-" if "nan" in number else number for number in numbers)]
-
-
-def format_text(table: Sequence[MethodRow]) -> str:
-    """The table as aligned plain text."""
-    lines = [list(HEADINGS), *map(_texts, table)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    aligned = ([f"{line[0]:<{widths[0]}}", *map(str.rjust, line[1:], widths[1:])] for line in lines)
-    return "\n".join("  ".join(line) for line in aligned)
-
-
-def format_markdown(table: Sequence[MethodRow]) -> str:
-    """The table in Markdown."""
-    lines = [HEADINGS, ("---", *["---:"] * (len(HEADINGS) - 1)), *map(_texts, table)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def format_csv(finished: Sequence[MethodRun]) -> str:
+def runs_csv(finished: Sequence[MethodRun]) -> str:
     """All runs as CSV, one per line, without the photos and the curves."""
-    names = list(dict.fromkeys(name for run in finished for name in run.results if name != "curve"))
+    return _csv([{"protocol": run.protocol, "method": run.method, "seed": run.seed, "timesteps": run.timesteps,
+                  "gain": run.gain, **{name: value for name, value in run.results.items() if name != "curve"}}
+                 for run in finished])
+
+
+def _csv(lines: Sequence[dict[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["protocol", "method", "seed", "timesteps", "gain", *names])
-    for run in finished:
-        numbers = [run.results.get(name) for name in names]
-        numbers = [round(number, 4) if isinstance(number, float) else number for number in (run.gain, *numbers)]
-        writer.writerow([run.protocol, run.method, run.seed, run.timesteps, *numbers])
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for line in lines for name in line)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: plain(value) for name, value in line.items()} for line in lines)
     return text.getvalue()
-
-
-def figure(finished: Sequence[MethodRun]) -> Figure:
-    """The learning curves, and the perception-distortion trade-off (Blau and Michaeli 2018).
-
-    Left: PSNR against exposures tried, a thin line for each seed, a thick one for their mean, a horizontal one for each
-    baseline. Right: nearness to each photo's target against nearness to the experts' photos as a set, a dot for each
-    run, a cross for each baseline.
-    """
-    drawn = Figure(figsize=(12, 5.2), layout="constrained")
-    curves, plane = drawn.subplots(1, 2)
-    methods = list(dict.fromkeys(run.method for run in finished))
-    learners = [method for method in methods if method in METHODS]
-    baselines = [method for method in methods if method not in METHODS]
-    for method in methods:
-        group = [run for run in finished if run.method == method]
-        points = [(run.results["distance"], run.gain) for run in group]
-        if method in learners:
-            bright, place = divmod(list(METHODS).index(method), 10)
-            color = colormaps["tab20"].colors[2 * place + bright]  # ten colours, then their light versions
-            lines = [np.array(run.results["curve"]) for run in group]
-            for line in lines:
-                curves.plot(*line.T, color=color, linewidth=0.6, alpha=0.5)
-            if len({line.shape for line in lines}) == 1:
-                curves.plot(*np.mean(lines, axis=0).T, color=color, linewidth=2.2, label=method)
-            plane.scatter(*zip(*points, strict=True), color=color, s=28, label=method)
-        else:
-            shade = str(0.6 * baselines.index(method) / max(len(baselines) - 1, 1))
-            style = ("-", "--", "-.", ":")[baselines.index(method) % 4]
-            curves.axhline(group[0].results["psnr"], color=shade, linestyle=style, linewidth=0.9, label=method)
-            plane.scatter(*points[0], color=shade, marker="x", s=36)
-            plane.annotate(method, points[0], xytext=(5, 4), textcoords="offset points", fontsize="x-small")
-    if finished:
-        plane.axvline(finished[0].results["target_distance"], color="grey", linestyle=":", linewidth=0.9)
-        plane.annotate("the targets themselves", (finished[0].results["target_distance"], 0.02), rotation=90,
-                       xycoords=("data", "axes fraction"), xytext=(3, 0), textcoords="offset points",
-                       fontsize="x-small", color="grey")
-    curves.set(xlabel="exposures tried", ylabel="PSNR of the test photos [dB]", title="Learning curves")
-    plane.set(xlabel="distance to the experts' photos as a set (left is better)",
-              ylabel="gain in PSNR over the untouched photo [dB]", title="Near each target, near the experts' style")
-    if methods:
-        curves.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5))
-    if learners:
-        plane.legend(fontsize="x-small")
-    plane.margins(0.15)
-    for axes in (curves, plane):
-        axes.grid(alpha=0.3)
-    return drawn

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+from agents.baselines.ev_maps import GreyRule
 from agents.baselines.off_policy import build_off_policy
 from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle
 from agents.benchmark.measures import image_statistics, machine, peak_mb, plain, summary, versions
 from agents.benchmark.methods import BASELINES, OFF_POLICY
-from agents.benchmark.protocols import Split
+from agents.benchmark.protocols import MISEXPOSED, Split
 from agents.evaluation.comparing import NUM_FITTED
 from agents.evaluation.judging import Evaluation, evaluate
 from agents.evaluation.metrics import psnr
@@ -23,7 +24,7 @@ from agents.saved_agent import save_agent
 from agents.training.building import build
 from agents.training.configuration import TrainConfig, decay, task_settings
 from exposure_env.files import written_whole
-from exposure_env.photos import Photo
+from exposure_env.photos import Degradation, Photo
 from exposure_env.task import ExposureTask
 
 NUM_POINTS = 10  # points of the learning curve, not counting the untrained agent
@@ -37,6 +38,7 @@ class Trial(NamedTuple):
     split: Split
     training: list[Photo]  # photos with targets, on which constants are fitted
     full_size: bool  # whether the test photos are measured at full size, rather than as thumbnails
+    degradation: Degradation = MISEXPOSED  # how yardsticks expose good photos wrongly
 
     @property
     def task(self) -> ExposureTask:
@@ -45,7 +47,8 @@ class Trial(NamedTuple):
 
     def task_of(self, photos: list[Photo]) -> ExposureTask:
         """The agents' task on any photos."""
-        return ExposureTask(photos, preset=self.config.task_preset, **task_settings(self.config))
+        config = self.config
+        return ExposureTask(photos, config.segmenter, preset=config.task_preset, **task_settings(config))
 
     def evaluate(self, policy: Policy | list[Policy], task: ExposureTask) -> Evaluation:
         """The evaluation of a policy on the test photos."""
@@ -87,16 +90,26 @@ class Curve(BaseCallback):
         self.points: list[tuple[int, float]] = []
         self.cpu = self.wall = 0.0  # [s]
 
-    def look(self, steps: int) -> None:
-        """Adds a point to the curve."""
+    def look(self, steps: int, policy: Policy | None = None) -> None:
+        """Adds a point to the curve: of the agent, or of another policy."""
         cpu, wall = time.process_time(), time.perf_counter()
-        self.points.append((steps, self.measure(self.model)))
+        self.points.append((steps, self.measure(self.model if policy is None else policy)))
         self.cpu, self.wall = self.cpu + time.process_time() - cpu, self.wall + time.perf_counter() - wall
 
+    def due(self, steps: int) -> bool:
+        """Whether the next point is due after so many steps."""
+        return steps >= len(self.points) * self.every and len(self.points) < NUM_POINTS
+
     def _on_step(self) -> bool:
-        if self.num_timesteps >= len(self.points) * self.every and len(self.points) < NUM_POINTS:
+        if self.due(self.num_timesteps):
             self.look(self.num_timesteps)
         return True
+
+
+def curve_of(trial: Trial, task: ExposureTask) -> Curve:
+    """The learning curve of a trial, with no point yet: mean PSNR of the test photos [dB]."""
+    return Curve(lambda policy: float(trial.evaluate(policy, task).values("psnr").mean()),
+                 trial.config.total_timesteps / NUM_POINTS)
 
 
 def run_learner(trial: Trial, stem: Path) -> dict[str, Any]:
@@ -111,8 +124,7 @@ def run_learner(trial: Trial, stem: Path) -> dict[str, Any]:
     """
     task = trial.task
     model, callbacks = learner(trial)
-    curve = Curve(lambda policy: float(trial.evaluate(policy, task).values("psnr").mean()),
-                  trial.config.total_timesteps / NUM_POINTS)
+    curve = curve_of(trial, task)
     curve.init_callback(model)
     curve.look(0)
     curve.cpu = curve.wall = 0.0  # the cost of the first look doesn't count
@@ -127,13 +139,18 @@ def run_learner(trial: Trial, stem: Path) -> dict[str, Any]:
     else:
         with written_whole(stem.parent / f"{stem.name}.zip") as file:
             model.save(file)
-    return _content(trial, evaluation, cost | {"curve": [[steps, round(value, 4)] for steps, value in curve.points]})
+    return cell_content(trial, evaluation, cost | {"curve": rounded(curve)})
+
+
+def rounded(curve: Curve) -> list[list[float]]:
+    """The points of a curve, for JSON."""
+    return [[steps, round(value, 4)] for steps, value in curve.points]
 
 
 def run_baseline(trial: Trial) -> dict[str, Any]:
     """Tests a baseline; see `run_learner`."""
     task = trial.task
-    return _content(trial, trial.evaluate(_baseline(trial, task), task), {})
+    return cell_content(trial, trial.evaluate(_baseline(trial, task), task), {})
 
 
 def _baseline(trial: Trial, task: ExposureTask) -> Policy | list[Policy]:
@@ -149,6 +166,8 @@ def _baseline(trial: Trial, task: ExposureTask) -> Policy | list[Policy]:
             return ConstantEV(best_constant([*trial.training, *test], max_ev, space), max_ev)
         case "auto-exposure":
             return AutoExposure.fit(trial.split.experts, max_ev, space)
+        case "grey rule" | "grey rule, global":
+            return GreyRule.fit(trial.task_of(trial.training[:NUM_FITTED]))
         case "fixed bracket":
             return FixedBracket(max_ev)
         case "best single EV" if trial.full_size:
@@ -160,7 +179,8 @@ def _baseline(trial: Trial, task: ExposureTask) -> Policy | list[Policy]:
     raise ValueError(f"baselines are {list(BASELINES)}, not {trial.method!r}")
 
 
-def _content(trial: Trial, evaluation: Evaluation, results: dict[str, Any]) -> dict[str, Any]:
+def cell_content(trial: Trial, evaluation: Evaluation, results: dict[str, Any]) -> dict[str, Any]:
+    """The content of a cell's file, except its settings, with further results of its own."""
     photos, seen = [], as_levels if trial.full_size else trial.task.thumbnail
     for record, photo in zip(evaluation.records, trial.split.test, strict=True):
         image, target = seen(photo.image), seen(photo.target)

@@ -6,6 +6,7 @@ DeepExposure II the reward model itself is the value function (section 2.5). `gr
 comparison. The gradient reaches the action through the known transition, from the episode's own state.
 """
 
+import copy
 import time
 import warnings
 from dataclasses import fields
@@ -21,6 +22,7 @@ from stable_baselines3.common.utils import FloatSchedule
 
 from agents.deep_exposure.collecting import Collecting
 from agents.deep_exposure.collecting_on_device import ROLLOUTS
+from agents.deep_exposure.demonstrations import Demonstrations, learn_from
 from agents.deep_exposure.gradients import GRADIENTS
 from agents.deep_exposure.resumable import Resumable
 from agents.deep_exposure.targets import critic_targets, critic_values
@@ -46,6 +48,8 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
         critic_learning_rate: The critic's, likewise. It should learn faster than the actor.
         action_noise: Noise added to the actions while collecting: "ou", Ornstein-Uhlenbeck with theta 0.015 and sigma
             0.03 (section 5.1) at dt 1; "gaussian"; an `ActionNoise` of SB3; or None.
+        demonstrations: What the actor learns from before the game and beside it, if `warm_start` or
+            `demonstration_weight` is above 0.
         rollouts: Where episodes are played: "host", in NumPy; "device", as tensors on `device`, in whole batches (see
             `DeviceVecEnv`); "auto", on the device unless it is the CPU or the reward model doesn't take tensors.
         policy_kwargs: Arguments of `ExposurePolicy`.
@@ -75,6 +79,7 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
         *,
         critic_learning_rate: float | Schedule = 5e-5,
         action_noise: ActionNoise | str | None = "ou",
+        demonstrations: Demonstrations | None = None,
         rollouts: str = "auto",
         policy_kwargs: dict[str, Any] | None = None,
         tensorboard_log: str | None = None,
@@ -92,12 +97,17 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
         self.method.check()
         if self.method.advantage == "paper_literal":
             warnings.warn('advantage="paper_literal" follows eq. (15) as printed, and lowers the score', stacklevel=2)
+        if demonstrations is None and (self.method.warm_start or self.method.demonstration_weight):
+            raise ValueError("warm_start and demonstration_weight need demonstrations: give them, or set both to 0")
+        if self.method.reference_penalty and not self.method.warm_start:
+            raise ValueError("reference_penalty keeps the policy near the warm-started one: set warm_start, too")
         if rollouts not in ROLLOUTS:
             raise ValueError(f"rollouts must be one of {ROLLOUTS}, not {rollouts!r}")
         super().__init__(policy, adapted(env), learning_rate, policy_kwargs, stats_window_size, tensorboard_log,
                          verbose, device, support_multi_env=True, seed=seed)
         self.critic_schedule, self.rollouts = FloatSchedule(critic_learning_rate), rollouts
         self.action_noise, self.ev_centre = exploration(action_noise), 0.0
+        self.demonstrations, self.reference, self.warm = demonstrations, None, False
         if _init_setup_model:
             self._setup_model()
 
@@ -147,6 +157,8 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
         )
         if reset_num_timesteps and self.method.reset_noise:  # the episodes start afresh, too
             self._noise = None
+        if self.method.warm_start and not self.warm:
+            self.warm_start()
         callback.on_training_start(locals(), globals())
         iteration = 0 if reset_num_timesteps else self._n_updates
         while self.num_timesteps < total_timesteps:
@@ -161,6 +173,18 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
                 self.dump_logs(iteration)
         callback.on_training_end()
         return self
+
+    def warm_start(self) -> None:
+        """Lets the actor learn from demonstrations alone, and keeps what it then is as the reference."""
+        method = self.method
+        self.warm_start_psnr = learn_from(self.demonstrations, self, method.warm_start, method.warm_start_learning_rate)
+        self.keep_reference()
+
+    def keep_reference(self) -> None:
+        """Keeps the present actor as the reference, if there is a penalty on the distance to it."""
+        self.warm = True
+        if self.method.reference_penalty:
+            self.reference = copy.deepcopy(self.policy.actor).requires_grad_(False).eval()
 
     def train(self, finished: episode.EpisodeState) -> None:
         """Takes the critic's steps, if there is one (eq. 9 and 11), then one step of the actor (eq. 8 and 10).
@@ -188,6 +212,10 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
             raise NotFinite(f"the actor's loss is {total}: the reward model has gone astray")
         for parameter in weights:
             parameter.grad /= transitions
+        if self.method.demonstration_weight:
+            loss, count = self.demonstrations.loss(self)
+            (self.method.demonstration_weight * loss / count).backward(inputs=weights)
+            self.logger.record("train/demonstrations", -loss.item() / self.demonstrations.batch_size)
         self.policy.optimizer.step()
         self._n_updates += 1
         actions = torch.cat(actions)
@@ -236,7 +264,7 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
         self.logger.dump(self.num_timesteps)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_noise", "_device_env"]
+        return [*super()._excluded_save_params(), "_noise", "_device_env", "demonstrations"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         critic = [] if self.policy.critic is None else ["policy.critic_optimizer"]

@@ -65,7 +65,7 @@ class CollectingOnDevice:
     def _play(self, env: DeviceVecEnv, noise: Tensor | None) -> Tensor:
         """Plays one step of all episodes, without waiting for the device, and returns the actions (N, 1)."""
         with torch.no_grad():
-            actions = self.policy.actor(env.observe())
+            actions = env.act(self.policy.actor)[:, None]
             if noise is not None:
                 actions = (actions + noise).clamp(-1, 1)
             env.step(actions)

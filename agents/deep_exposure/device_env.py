@@ -7,6 +7,7 @@ nothing has to come back from the device until the whole batch is over.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,7 +76,7 @@ class DeviceVecEnv:
             raise ValueError("episodes are played on a device only where the reward model, and the shaping's, take "
                              f"tensors, and so have differentiable=True: {exposure_env.task.reward_model!r}")
         self.exposure_env, self.device = exposure_env, torch.device(device)
-        self.bank = SceneBank(len(exposure_env.task.photos), self.device)
+        self.bank, self.memory = SceneBank(len(exposure_env.task.photos), self.device), None
 
     @property
     def state(self) -> episode.EpisodeState:
@@ -111,6 +112,13 @@ class DeviceVecEnv:
         with torch.no_grad():
             return planes(self.exposure_env.task, self.exposure_env.envs.obs_type, self.state)
 
+    def act(self, actor: Any) -> Tensor:
+        """The (N,) actions of an actor in the current states; what it remembers of the photos lasts till `leave`."""
+        task, obs_type = self.exposure_env.task, self.exposure_env.envs.obs_type
+        with torch.no_grad():
+            self.memory = actor.remember(task, self.state) if self.memory is None else self.memory
+            return actor.act(task, obs_type, self.state, self.memory)
+
     def step(self, actions: Tensor) -> None:
         """Gives the next segment of every unfinished episode its exposure; actions (N, 1) are clipped to [-1, 1]."""
         task = self.exposure_env.task
@@ -138,7 +146,7 @@ class DeviceVecEnv:
 
     def leave(self) -> None:
         """Gives the episodes back to the environment, as they were when they were taken over."""
-        self.exposure_env.elsewhere = None
+        self.exposure_env.elsewhere = self.memory = None
 
     def _copy(self, array: np.ndarray | None) -> Tensor | None:
         return None if array is None else torch.tensor(array, device=self.device)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from agents.deep_exposure.learner import Learner
-from agents.planes import planes, visited_planes
+from agents.planes import Visited
 from exposure_env import episode, increments
 from exposure_env.image import clip, expose
 
@@ -23,38 +23,64 @@ FACTORS: dict[str, Callable[[float], float]] = {  # factor of II's advantage, fr
 }
 
 
-def exposures(model: Learner, states: episode.EpisodeState, actions: Tensor) -> tuple[Tensor, Tensor]:
-    """The exposures (M,) [stops] of actions (M,) in M states, and the sum of the penalties on them."""
-    task = model.task
-    evs = task.exposure(actions)
-    penalty = model.method.ev_penalty * (evs - model.ev_centre).square().sum()
-    if model.method.overshoot_penalty:  # clipping stops the gradient of the score, but not this one
+def exposures(model: Learner, states: episode.EpisodeState, actions: Tensor, usual: Tensor | None = None
+              ) -> tuple[Tensor, Tensor]:
+    """The exposures of actions in M states, and the sum of the penalties on them.
+
+    The distance to a reference is one of EV maps: an exposure counts by the area of its segment.
+
+    Args:
+        model: The algorithm.
+        states: M states.
+        actions: (M,) actions.
+        usual: (M,) actions of the reference policy, if there is one.
+
+    Returns:
+        (M,) exposures [stops], and a number.
+    """
+    task, method = model.task, model.method
+    evs, inside = task.exposure(actions), states.labels == states.step[:, None, None]
+    areas = inside.float().mean((1, 2))
+    counts = areas if method.penalised == "map" else 1.0
+    penalty = method.ev_penalty * (counts * (evs - model.ev_centre).square()).sum()
+    if usual is not None:
+        penalty = penalty + method.reference_penalty * (areas * (evs - task.exposure(usual)).square()).sum()
+    if method.overshoot_penalty:  # clipping stops the gradient of the score, but not this one
         beyond = (expose(states.photos, evs[:, None, None], task.config.space) - 1).clamp(min=0).square().mean(-1)
-        inside = states.labels == states.step[:, None, None]
-        penalty = penalty + model.method.overshoot_penalty * (beyond * inside).mean((1, 2)).sum()
-    if model.method.max_slope is not None and evs.requires_grad:
+        penalty = penalty + method.overshoot_penalty * (beyond * inside).mean((1, 2)).sum()
+    if method.max_slope is not None and evs.requires_grad:
         evs = evs.clone()  # the score's slope is limited, not the penalty's
-        evs.register_hook(lambda slope: slope.clamp(-model.method.max_slope, model.method.max_slope))
+        evs.register_hook(lambda slope: slope.clamp(-method.max_slope, method.max_slope))
     return evs, penalty
 
 
 class Tried(NamedTuple):
     """The actor's present choices in all M states that N finished episodes went through."""
 
-    rows: Tensor  # (M,) the episode of each state
-    states: episode.EpisodeState
-    seen: Tensor  # (M, C, H, W) planes
+    seen: Visited
     actions: Tensor  # (M,)
     evs: Tensor  # (M,) [stops]
     penalty: Tensor  # summed over all M
 
+    @property
+    def rows(self) -> Tensor:
+        """(M,) the episode of each state."""
+        return self.seen.rows
+
+    @property
+    def states(self) -> episode.EpisodeState:
+        """The M states."""
+        return self.seen.states
+
 
 def try_out(model: Learner, finished: episode.EpisodeState) -> Tried:
     """The actor's present actions in every state of N finished episodes; gradients flow to its weights."""
-    rows, states = episode.visited(finished)
-    seen = visited_planes(model.task, model.obs_type, finished, rows, states)
-    actions = model.policy.actor(seen)[:, 0]
-    return Tried(rows, states, seen, actions, *exposures(model, states, actions))
+    seen = Visited(model.task, finished, model.policy.halvings, model.obs_type)
+    actions, usual = model.policy.actor.acts(seen), None
+    if model.reference is not None:
+        with torch.no_grad():
+            usual = model.reference.acts(seen)
+    return Tried(seen, actions, *exposures(model, seen.states, actions, usual))
 
 
 def next_scores(model: Learner, finished: episode.EpisodeState, rows: Tensor, states: episode.EpisodeState,
@@ -102,23 +128,25 @@ def critic(model: Learner, finished: episode.EpisodeState) -> tuple[Tensor, Tens
 
     V(s), which eq. (7) subtracts, doesn't depend on the action and is left out. After the last exposure V is 0.
     """
-    task, tried = model.task, try_out(model, finished)
+    tried = try_out(model, finished)
     states, evs = tried.states, tried.evs
     last = states.step == states.num_segments - 1
-    counted = slice(None) if model.method.shaping else last  # with shaping, the score after every step is a reward
-    scores = next_scores(model, finished, tried.rows[counted], episode.select(states, counted), evs[counted])
-    discounts = torch.where(last[counted], 1.0, model.method.gamma)
-    value = (discounts * scores).sum()
+    if model.method.shaping:  # the score after every step is a reward
+        scores = next_scores(model, finished, tried.rows, states, evs)
+        value = (torch.where(last, 1.0, model.method.gamma) * scores).sum()
+    else:
+        plans = finished.evs.index_put((tried.rows[last], states.step[last]), evs[last])
+        value = model.task.score(finished._replace(evs=plans)).sum()
     if not last.all():
-        ahead = task.advance(episode.select(states, ~last), evs[~last])
-        value = value + model.method.gamma * model.policy.critic(planes(task, model.obs_type, ahead)).sum()
+        ahead = tried.seen.planes_after(evs, ~last)
+        value = value + model.method.gamma * model.policy.critic.value(ahead).sum()
     return tried.penalty - value, tried.actions.detach()
 
 
 def q(model: Learner, finished: episode.EpisodeState) -> tuple[Tensor, Tensor]:
     """DDPG's gradient: a learned Q(s, a), which knows neither the transition nor the reward model."""
     tried = try_out(model, finished)
-    value = model.policy.critic(tried.seen, tried.evs / model.task.config.max_ev).sum()
+    value = model.policy.critic.value(tried.seen.planes, tried.evs / model.task.config.max_ev).sum()
     return tried.penalty - value, tried.actions.detach()
 
 
@@ -127,14 +155,18 @@ def pathwise(model: Learner, finished: episode.EpisodeState) -> tuple[Tensor, Te
 
     It includes what the other forms leave out: an exposure changes what the actor sees, and does, later.
     """
-    task = model.task
+    task, actor = model.task, model.policy.actor
     state = episode.untouched(finished)
-    penalty, taken = torch.zeros((), device=state.evs.device), []
+    memory = actor.remember(task, state)
+    usually = None if model.reference is None else model.reference.remember(task, state)
+    penalty, taken, usual = torch.zeros((), device=state.evs.device), [], None
     while not episode.is_done(state).all():
         active = torch.nonzero(~episode.is_done(state))[:, 0]
-        playing = episode.select(state, active)
-        actions = model.policy.actor(planes(task, model.obs_type, playing))[:, 0]
-        evs, cost = exposures(model, playing, actions)
+        actions = actor.act(task, model.obs_type, state, memory)[active]
+        if model.reference is not None:
+            with torch.no_grad():
+                usual = model.reference.act(task, model.obs_type, state, usually)[active]
+        evs, cost = exposures(model, episode.select(state, active), actions, usual)
         state = task.advance(state, torch.zeros_like(state.evs[:, 0]).index_put((active,), evs))
         penalty = penalty + cost
         taken.append(actions.detach())

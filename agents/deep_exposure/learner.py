@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from torch.nn import Module
+
 from agents.method import Method
 from agents.policy import ExposurePolicy
 from exposure_env.observations import ObsType
@@ -16,3 +18,4 @@ class Learner(Protocol):
     task: ExposureTask
     obs_type: ObsType
     ev_centre: float  # EV that `ev_penalty` pulls towards [stops]
+    reference: Module | None  # actor that `reference_penalty` keeps the policy near

@@ -32,6 +32,9 @@ class Resumable:
             "n_updates": self._n_updates,
             "progress_remaining": self._current_progress_remaining,
             "ev_centre": self.ev_centre,
+            "warm": self.warm,
+            "reference": None if self.reference is None else self.reference.state_dict(),
+            "demonstrations": None if self.demonstrations is None else self.demonstrations.state_dict(),
             "observations": self._last_obs,
             "episode_starts": self._last_episode_starts,
             "episodes": list(self.ep_info_buffer or []),
@@ -56,6 +59,12 @@ class Resumable:
             self.env.unwrapped.load_state_dict(arrays(state["env"]))
             self.num_timesteps, self._n_updates = state["num_timesteps"], state["n_updates"]
             self._current_progress_remaining, self.ev_centre = state["progress_remaining"], state["ev_centre"]
+            if state["warm"]:
+                self.keep_reference()
+            if self.reference is not None:
+                self.reference.load_state_dict(state["reference"])
+            if self.demonstrations is not None:
+                self.demonstrations.load_state_dict(state["demonstrations"])
             self._last_obs, self._last_episode_starts = arrays(state["observations"]), arrays(state["episode_starts"])
             self.ep_info_buffer = deque(state["episodes"], maxlen=self._stats_window_size)
             self.ep_success_buffer = deque(maxlen=self._stats_window_size)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from agents.arrays import on_host
 from agents.deep_exposure.learner import Learner
-from agents.planes import visited_planes
+from agents.planes import Visited
 from exposure_env import episode, increments
 from exposure_env.image import clip
 from exposure_env.rewards import is_differentiable
@@ -34,10 +34,9 @@ def lambda_returns(rewards: Tensor, values: Tensor, lengths: Tensor, gamma: floa
 
 def critic_values(model: Learner, finished: episode.EpisodeState) -> Tensor:
     """(M,) values that the critic gives to the states, or for Q(s, a) states and actions, of N finished episodes."""
-    rows, states = episode.visited(finished)
-    seen = visited_planes(model.task, model.obs_type, finished, rows, states)
-    actions = finished.evs[rows, states.step] / model.task.config.max_ev
-    return model.policy.critic(seen, actions) if model.method.value == "q" else model.policy.critic(seen)
+    seen = Visited(model.task, finished, model.policy.halvings, model.obs_type)
+    actions = seen.taken(finished.evs) / model.task.config.max_ev
+    return model.policy.critic.value(seen.planes, actions if model.method.value == "q" else None)
 
 
 def critic_targets(model: Learner, finished: episode.EpisodeState, guesses: Tensor | None = None) -> Tensor:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle
+from agents.evaluation.formatting import aligned, number
 from agents.evaluation.judging import Evaluation, evaluate
 from agents.playing import Photos, Policy
 from exposure_env.photos import Photo
@@ -79,8 +80,6 @@ def format_table(rows: Sequence[PolicyRow]) -> str:
     """The comparison as aligned plain text, one line per policy."""
     lines = [("policy", "PSNR [dB]", "SSIM", "score", "EV correlation")]
     for row in rows:
-        numbers = (f"{row.psnr:.2f}", f"{row.ssim:.3f}", f"{row.score:.2f}", f"{row.ev_correlation:.2f}")
-        lines.append((row.name, *("-" if number == "nan" else number for number in numbers)))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    aligned = ([f"{line[0]:<{widths[0]}}", *map(str.rjust, line[1:], widths[1:])] for line in lines)
-    return "\n".join("  ".join(cells) for cells in aligned)
+        lines.append((row.name, number(row.psnr), number(row.ssim, ".3f"), number(row.score),
+                      number(row.ev_correlation)))
+    return aligned(lines)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import rankdata
 
 from agents.evaluation.metrics import mse, pearson, psnr, ssim
 from agents.playing import Photos, Policy, paired_scenes, play
@@ -13,6 +14,8 @@ from exposure_env.episode import EpisodeState
 from exposure_env.fusion import resolve_fusion
 from exposure_env.observations import ObsType
 from exposure_env.task import ExposureTask, Scene
+
+SAME_EV = 1e-3  # exposures that differ by less are the same [stops]
 
 
 class PhotoRecord(NamedTuple):
@@ -27,6 +30,26 @@ class PhotoRecord(NamedTuple):
     true_evs: list[float] | None  # mean over each segment of the EV map that restores the target, where known [stops]
     areas: list[float]  # fraction of the photo that each segment covers
     image: np.ndarray  # (size, size, 3) float32 in [0, 1]: the result; at full size (H, W, 3) uint8
+
+    @property
+    def ev_correlation(self) -> float:
+        """Pearson's correlation of chosen and true EVs over the segments, weighted by area: does it expose locally?
+
+        NaN if the true EVs are unknown, or either side differs by less than `SAME_EV` from segment to segment.
+        """
+        if self.true_evs is None:
+            return float("nan")
+        return pearson(list(zip(self.evs, self.true_evs, strict=True)), self.areas, SAME_EV)
+
+    @property
+    def step_correlation(self) -> float:
+        """Spearman's correlation of the EV with the number of the step: does it go by the order, not by the photo?
+
+        Segments without a pixel are left out. NaN if the EVs differ by less than `SAME_EV`.
+        """
+        evs = [ev for ev, area in zip(self.evs, self.areas, strict=True) if area > 0]
+        alike = len(evs) < 2 or np.ptp(evs) < SAME_EV
+        return float("nan") if alike else pearson(list(enumerate(rankdata(evs))))
 
 
 class Evaluation(NamedTuple):
@@ -45,8 +68,9 @@ class Evaluation(NamedTuple):
         Returns:
             "mse" (0..255 scale), "psnr" [dB], "ssim"; over all segments "mean_abs_ev" [stops], "saturated", the
             fraction within 1 % of the largest exposure, and "ev_correlation" (Pearson) with the true EVs;
-            "per_photo_ev_correlation" is that of the photos' mean EVs, weighted by area. Correlations are NaN if the
-            true EVs are unknown or either side is constant.
+            "per_photo_ev_correlation" is that of the photos' mean EVs, weighted by area. "within_photo_ev_correlation"
+            is the mean over photos of `PhotoRecord.ev_correlation`, and "ev_step_correlation" that of
+            `PhotoRecord.step_correlation`. Correlations are NaN if the true EVs are unknown or either side is constant.
         """
         evs = np.concatenate([record.evs for record in self.records])
         known = [record for record in self.records if record.true_evs is not None]
@@ -58,6 +82,8 @@ class Evaluation(NamedTuple):
             "saturated": float((abs(evs) > 0.99 * self.max_ev).mean()),
             "ev_correlation": pearson(pairs),
             "per_photo_ev_correlation": pearson(means),
+            "within_photo_ev_correlation": _mean([record.ev_correlation for record in self.records]),
+            "ev_step_correlation": _mean([record.step_correlation for record in self.records]),
         }
 
 
@@ -87,6 +113,12 @@ def evaluate(policy: Policy, task: ExposureTask, photos: Photos = None, batch_si
         finished = policy.plan(state) if hasattr(policy, "plan") else play(policy, task, state, obs_type)
         records += _records(task, batch, finished)
     return Evaluation(records, task.config.max_ev)
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean of the values without NaN; NaN if none is left."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def _records(task: ExposureTask, scenes: Sequence[Scene], state: EpisodeState) -> list[PhotoRecord]:

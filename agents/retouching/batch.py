@@ -3,17 +3,21 @@
 While one photo is retouched, the next is decoded and the previous one is encoded, if all three fit into memory.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from agents.retouching.contact_sheet import Row, small
 from agents.retouching.journal import Job, Journal
 from agents.saved_agent import Agent
 from exposure_env import files
 from exposure_env.retouch import RetouchPlan, apply_plan
+from exposure_env.settings import TaskConfig
 
 PIXELS_AT_ONCE = 150_000_000  # bytes of decoded photos in memory at once, 50 megapixels of 8 bits; or one larger photo
+STRONGEST = 2.0  # beyond, exposures would lie far outside of what an agent has tried
+NEAR_LIMIT, MUCH = 0.99, 0.1  # of the largest exposure, of the photo: when exposures are worth a warning
 
 
 class Done(NamedTuple):
@@ -22,6 +26,7 @@ class Done(NamedTuple):
     job: Job
     plan: RetouchPlan | None
     error: str | None = None
+    row: Row | None = None  # for a contact sheet
 
 
 def find_photos(paths: Sequence[Path]) -> list[Path]:
@@ -42,14 +47,24 @@ def find_photos(paths: Sequence[Path]) -> list[Path]:
     return photos
 
 
-def make_jobs(photos: Sequence[Path], out: Path, plans: bool = False) -> list[Job]:
+def make_jobs(photos: Sequence[Path], out: Path, plans: bool = False, strength: float = 1.0) -> list[Job]:
     """A job for each photo: the result keeps its name (raw files become .tif), and the plan its stem.
 
+    Args:
+        photos: The photos' files.
+        out: Folder for the results.
+        plans: Whether the plans are written, too.
+        strength: What the plans' exposures are multiplied by, 0 to `STRONGEST`.
+
     Raises:
-        ValueError: If a photo would be overwritten, or two results would have the same name.
+        ValueError: If a photo would be overwritten, two results would have the same name, or the strength is out of
+            range.
     """
+    if not 0 <= strength <= STRONGEST:
+        raise ValueError(f"strength must lie between 0 and {STRONGEST:g}, not {strength!r}")
     targets = [out / (p.stem + ".tif" if p.suffix.lower() in files.RAW_SUFFIXES else p.name) for p in photos]
-    jobs = [Job(p, t, t.with_suffix(".json") if plans else None) for p, t in zip(photos, targets, strict=True)]
+    jobs = [Job(p, t, t.with_suffix(".json") if plans else None, strength)
+            for p, t in zip(photos, targets, strict=True)]
     sources = {photo.resolve() for photo in photos}
     for job in jobs:
         if job.target.resolve() in sources:
@@ -61,11 +76,28 @@ def make_jobs(photos: Sequence[Path], out: Path, plans: bool = False) -> list[Jo
     return jobs
 
 
-def retouch(agent: Agent, jobs: Sequence[Job], journal: Journal) -> Iterator[Done]:
+def warning(agent: Agent, done: Done) -> str | None:
+    """What to tell about a photo of which more than a tenth got the largest exposure that the agent has; else None."""
+    max_ev = TaskConfig(**agent.settings).max_ev
+    share = done.plan.share_beyond(NEAR_LIMIT * max_ev)
+    if share <= MUCH:
+        return None
+    return (f"{done.job.photo}: {100 * share:.0f} % of it is at the limit of this agent, {max_ev:g} EV, or beyond, as "
+            f"happens with photos unlike those it learned from. Look at {done.job.target}: if it is overdone, try a "
+            "lower --strength or another --model")
+
+
+def retouch(agent: Agent, jobs: Sequence[Job], journal: Journal, pictured: Collection[Job] = ()) -> Iterator[Done]:
     """Retouches photos in their order, and yields the outcomes; the results are the same as one by one.
 
     Failures don't stop the others. Of three threads, one reads one photo ahead and one writes one photo behind, but
     only while all photos in memory together take at most `PIXELS_AT_ONCE`; a larger photo has the memory to itself.
+
+    Args:
+        agent: The agent.
+        jobs: The photos.
+        journal: The journal of the results' folder.
+        pictured: The jobs whose outcomes come with a row for a contact sheet.
     """
     with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
         reading: Future | None = None
@@ -83,7 +115,7 @@ def retouch(agent: Agent, jobs: Sequence[Job], journal: Journal) -> Iterator[Don
 
             reading = read_ahead(size, writing[0] if writing else 0)
             try:
-                save = _retouched(agent, job, journal, *read)
+                save = _retouched(agent, job, journal, job in pictured, *read)
             except Exception as error:  # whatever is wrong with one photo, the others are retouched
                 save = _failure(job, error)
             del read  # frees the untouched pixels
@@ -110,7 +142,7 @@ def _fits(*sizes: int) -> bool:
 
 def _read(job: Job, journal: Journal) -> tuple[str, files.ImageFile | None, Exception | None]:
     try:
-        key = journal.key(job.photo)  # before reading: if the photo changes meanwhile, it will be done again
+        key = journal.key(job)  # before reading: if the photo changes meanwhile, it will be done again
         return key, files.load_image(job.photo), None
     except Exception as error:
         return "", None, error
@@ -123,13 +155,15 @@ def _failure(job: Job, error: Exception) -> Callable[[], Done]:
     return lambda: Done(job, None, text)
 
 
-def _retouched(agent: Agent, job: Job, journal: Journal, key: str, file: files.ImageFile | None,
+def _retouched(agent: Agent, job: Job, journal: Journal, pictured: bool, key: str, file: files.ImageFile | None,
                error: Exception | None) -> Callable[[], Done]:
     """Retouches a photo, and returns a function that writes the result."""
     if file is None:
         return _failure(job, error)
-    plan = agent.plan(file.pixels)
+    plan = agent.plan(file.pixels).scaled(job.strength)
+    before = small(file.pixels) if pictured else None  # now, as the pixels are used again
     result = file._replace(pixels=apply_plan(plan, file.pixels, reuse=True))
+    row = Row(job.photo.name, before, small(result.pixels), plan) if pictured else None
     text = None if job.plan is None else plan.to_json() + "\n"
 
     def ready(complete: Path) -> None:
@@ -140,7 +174,7 @@ def _retouched(agent: Agent, job: Job, journal: Journal, key: str, file: files.I
     def save() -> Done:
         try:
             files.save_image(job.target, result, ready=ready)
-            return Done(job, plan)
+            return Done(job, plan, row=row)
         except Exception as error:
             return _failure(job, error)()
 

@@ -15,6 +15,7 @@ from agents.retouching.batch import decoded_bytes, find_photos, make_jobs, retou
 from agents.retouching.journal import Journal
 from agents.saved_agent import load_agent
 from exposure_env import files, kernels
+from exposure_env.segmentation import merge_segments
 
 LARGE = 100_000_000  # bytes of a decoded photo: 33 megapixels of 8 bits
 COMMAND = "import sys; from agents.retouching.compiling import retouch_small; retouch_small(*sys.argv[1:])"
@@ -56,6 +57,8 @@ def retouch_small(model: str | None = None) -> None:
         ValueError: If a picture can't be retouched.
     """
     agent = load_agent(model)
+    stripes = np.arange(16, dtype=np.int32).repeat(256).reshape(64, 64)  # more segments than most segmenters find
+    merge_segments(stripes, np.zeros((64, 64, 3), np.float32), 8)
     tiles = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8).repeat(40, 0).repeat(40, 1)
     with TemporaryDirectory() as place:
         photos, out = Path(place) / "photos", Path(place) / "out"

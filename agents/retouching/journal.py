@@ -23,6 +23,7 @@ class Job(NamedTuple):
     photo: Path
     target: Path
     plan: Path | None = None  # file for its plan
+    strength: float = 1.0  # what the plan's exposures are multiplied by
 
 
 class Journal:
@@ -44,14 +45,17 @@ class Journal:
             if (note := _noted(line)) is not None:
                 self.notes.setdefault(note["result"], []).append(note)
 
-    def key(self, photo: Path) -> str:
-        """A digest of all that a result depends on: agent, package version; the photo's path, size, modification time.
+    def key(self, job: Job) -> str:
+        """A digest of all that a result depends on.
+
+        That is agent, strength and package version, and the photo's path, size and modification time.
 
         Raises:
             OSError: If the photo doesn't exist.
         """
-        stat = photo.stat()
-        content = [self.agent, __version__, str(photo.resolve()), stat.st_size, stat.st_mtime_ns]
+        stat = job.photo.stat()
+        content = [self.agent, float(job.strength), __version__, str(job.photo.resolve()), stat.st_size,
+                   stat.st_mtime_ns]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def standing(self, job: Job) -> str:
@@ -73,14 +77,14 @@ class Journal:
             return "foreign"
         note = matching[-1]
         with_plan = job.plan is None or (job.plan.exists() and note["plan"] == written)
-        return "done" if job.photo.exists() and note["key"] == self.key(job.photo) and with_plan else "to do"
+        return "done" if job.photo.exists() and note["key"] == self.key(job) and with_plan else "to do"
 
     def note(self, job: Job, key: str, plan: str | None, complete: Path) -> None:
         """Records a result before it takes its place.
 
         Args:
             job: The job.
-            key: Result of `key` for the photo, from before it was read.
+            key: Result of `key`, from before the photo was read.
             plan: Text of the plan's file, if one is written.
             complete: The result's file, about to be moved to its place.
         """

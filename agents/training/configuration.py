@@ -1,7 +1,7 @@
 """Everything that a training depends on, except the photos; importing this does not load Torch."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from agents.method import MOST, Method, Ranges
@@ -11,19 +11,19 @@ from agents.method import MOST, Method, Ranges
 class TrainConfig(Method):
     """Everything that a training run depends on, except the photos: the method's settings, and the following.
 
-    The defaults are those of the preset `quick`.
+    The defaults are a small version of the paper's network on all planes together, without a warm start.
     """
 
     RANGES: ClassVar[Ranges] = Method.RANGES | {
         # what memory depends on: no more than a large machine has
-        "num_envs": (1, 2**16), "width": (1, 1024), "halvings": (0, 8), "max_segments": (1, 4096),
+        "num_envs": (1, 2**16), "width": (1, 1024), "halvings": (0, 8), "max_segments": (1, 4096), "max_ev": (0.01, 32),
         "discriminator_batch_size": (1, 2**16), "pool_size": (1, 2**20),
         # the others
         "total_timesteps": (1, 10**15), "seed": (0, 2**32 - 1), "checkpoint_every": (1, MOST),
         "learning_rate": (0, MOST), "critic_learning_rate": (0, MOST), "discriminator_learning_rate": (0, MOST),
         "exploration": (0, MOST), "n_critic": (1, MOST), "warm_up": (0, MOST), "gradient_penalty": (0, MOST),
         "drift": (0, MOST), "pooled": (0, 1), "unfinished": (0, 1), "misexposed": (0, 1),
-        "misexposed_local": (0, MOST),
+        "misexposed_local": (0, MOST), "fresh": (0, 2**20), "fresh_ev": (0, MOST), "fresh_local": (0, MOST),
     }  # fmt: skip
 
     # Settings of the method with other defaults
@@ -38,7 +38,9 @@ class TrainConfig(Method):
 
     # The task; see `exposure_env.settings.TaskConfig`
     task_preset: Literal["recommended", "paper"] = "recommended"  # defaults of the task, see exposure_env/settings.py
+    segmenter: Literal["felzenszwalb", "luminance_bands", "slic"] = "felzenszwalb"  # what cuts a photo into segments
     max_segments: int = 6  # largest number of segments in a photo
+    max_ev: float | None = None  # largest exposure, up or down [stops]; None: the task preset's
     fusion: str | None = None  # rendering of the result, see exposure_env/fusion.py; None: the task preset's
     reward_image: Literal["fused", "local", "both"] | None = None  # image that is scored; None: the task preset's
     space: Literal["linear", "encoded"] | None = None  # values that an exposure multiplies; None: the task preset's
@@ -46,6 +48,7 @@ class TrainConfig(Method):
     num_envs: int = 64  # photos retouched at once
 
     # The actor
+    actor: Literal["planes", "segments"] = "planes"  # the paper's network, or one that looks at segments
     learning_rate: float = 2e-4  # initial learning rate of the actor
     learning_rate_decay: float = 0.05  # the actor's rate decays exponentially to this fraction
     critic_learning_rate: float = 2e-3  # initial learning rate of the critic
@@ -55,6 +58,15 @@ class TrainConfig(Method):
     adam_betas: tuple[float, float] = (0.5, 0.9)  # betas of Adam, for the actor and the critic
     width: int = 16  # channels of the first convolution in all networks
     halvings: int = 1  # how many times the 64 px planes are halved before they enter the networks
+
+    # Fresh photos; see exposure_env/photos/fresh.py
+    # Versions of each input and demonstration, cropped, mirrored and, unless the reward needs targets, exposed wrongly
+    # once more; 0 for photos as they are
+    fresh: int = 0
+    fresh_scales: tuple[float, float] = (0.75, 1.0)  # smallest and largest crops, of inputs and experts' photos
+    degradation: Literal["uneven", "backlit", "mixed", "dark"] = "uneven"  # how demonstrations are exposed wrongly
+    fresh_ev: float = 1.0  # largest EV, up or down, by which inputs are misexposed again [stops]
+    fresh_local: float = 0.5  # standard deviation of the local EV map by which they are [stops]
 
     # the reward: a discriminator that learns, or "psnr", a yardstick that needs photos with targets
     reward: Literal["discriminator", "psnr"] = "discriminator"
@@ -77,9 +89,20 @@ class TrainConfig(Method):
     misexposed_local: float = 0.0  # standard deviation of the local EV map of these photos [stops]
 
 
+# The policy that looks at segments: it first learns to undo misexposures of experts' photos, then plays the game, and
+# stays near to what it then is.
+_SEGMENTS = TrainConfig(
+    actor="segments", segmenter="slic", max_segments=8, fresh=4, fresh_scales=(0.9, 1.0), degradation="mixed",
+    warm_start=900, reference_penalty=30.0, ev_penalty=0.0, penalised="map", batch_size=4, num_envs=32,
+    learning_rate=1e-4, shaping=False, critic_steps=2, warm_up=100, discriminator_batch_size=32,
+    misexposed_local=1.0, total_timesteps=30_000,
+)  # fmt: skip
 PRESETS = {
-    "quick": TrainConfig(),
-    "recommended": TrainConfig(ev_penalty=1.0),
+    # Of few scenes a discriminator soon knows too much: nearer to the warm start, and more kinds of crops
+    "quick": replace(_SEGMENTS, degradation="uneven", warm_start=300, reference_penalty=150.0,
+                     fresh_scales=(0.6, 1.0), total_timesteps=6_000),
+    "recommended": _SEGMENTS,
+    "planes": TrainConfig(ev_penalty=1.0),
     "paper": TrainConfig(
         total_timesteps=9_000_000, task_preset="paper", max_segments=8, num_envs=64, learning_rate=1.5e-5,
         learning_rate_decay=1e-3, batch_size=8, value_image="next", reset_noise=False, ev_penalty=0.0,
@@ -107,7 +130,7 @@ def config_of(settings: dict[str, Any]) -> TrainConfig:
 
 def task_settings(config: TrainConfig) -> dict:
     """The task's settings that a configuration overrides in the task's preset."""
-    named = {name: getattr(config, name) for name in ("fusion", "reward_image", "space", "planes")}
+    named = {name: getattr(config, name) for name in ("max_ev", "fusion", "reward_image", "space", "planes")}
     return {"max_segments": config.max_segments} | {name: it for name, it in named.items() if it is not None}
 
 

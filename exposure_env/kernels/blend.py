@@ -24,6 +24,7 @@ SMALLEST, TINY_VARIANCE = FLOAT(TINY**0.5), FLOAT(TINY)
 ROUND = FLOAT(1.5 * 2**23)  # adding and subtracting it rounds to a whole number
 SQRT_HALF_BITS, MANTISSA, BIAS = map(np.int32, (0x3F3504F3, 23, 127))
 # Constants as sums of two: the first part is short, so that its product with a whole number is exact.
+BENT_LN2 = FLOAT(np.log(2) / 2.4)  # slope of the bent branch, per EV
 LOG2_E, LN2, LN2_HIGH, LN2_LOW = map(FLOAT, (1 / np.log(2), np.log(2), 0.693145751953125, 1.42860682030941723e-6))
 DARK_HIGH, DARK_LOW = FLOAT(0.41650390625), FLOAT(1 / 2.4 - 0.41650390625)
 BRIGHT_HIGH, BRIGHT_LOW = FLOAT(2.3984375), FLOAT(2.4 - 2.3984375)
@@ -486,3 +487,76 @@ def expose_segments(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, lin
             value = photo[i] if gain[i] == ONE else value
             value = low if value < low else value
             image[i] = high if value > high else value
+
+
+@compiled(fastmath=FUSED)
+def _slope(straight: np.ndarray, bent: np.ndarray, start: int, num: int, ev: float, linear: bool, high: np.float32,
+           out: np.ndarray, into: int) -> None:
+    """Writes the derivatives by the EV of `num` values of the exposed photo; 0 where it is cut off at `high`."""
+    gain, bent_gain = FLOAT(2.0**ev), FLOAT(2.0 ** (ev / 2.4))
+    lift = FLOAT(0.055 * (2.0 ** (ev / 2.4) - 1.0))
+    end = LINEAR_END if linear else FLOAT(np.inf)
+    start, into = start & POSITIVE, into & POSITIVE
+    for i in range(num):
+        value, slope = straight[start + i] * gain, LN2 * straight[start + i] * gain
+        curved = bent[start + i] * bent_gain + lift
+        slope = slope if value <= end else BENT_LN2 * (curved + LIFT)
+        value = value if value <= end else curved
+        out[into + i] = ZERO if value > high else slope
+
+
+@compiled(fastmath=FUSED)
+def slopes(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, gradients: np.ndarray, levels: np.ndarray,
+           linear: bool, feather: int, clip_input: bool, out: np.ndarray) -> None:
+    """Derivatives by the EVs of a function of the images that `mask_pyramid` renders.
+
+    Args:
+        photos: (N, H, W, 3) float32.
+        labels: (N, H, W) int32, each less than K.
+        evs: (N, K) in stops.
+        gradients: (N, 3 * room) float32: the function's derivatives by the bands of the pyramid, laid out as the bands
+            are, with frames of 0.
+        levels: See `kernels.fusion.levels_of`.
+        linear: See `blend`.
+        feather: See `blend`.
+        clip_input: Whether exposed images are clipped to [0, 1].
+        out: (N, K) float32, written.
+    """
+    num, height, width = photos.shape[:3]
+    slots, last = evs.shape[1], len(levels) - 1
+    planes, room = (2 * levels[0, 3]) & POSITIVE, (levels[last, 4] + 2 * levels[last, 3]) & POSITIVE
+    photo, straight, bent = np.zeros(3 * planes, FLOAT), np.zeros(3 * planes, FLOAT), np.zeros(3 * planes, FLOAT)
+    change, bands = np.zeros(4 * room, FLOAT), np.zeros(3 * room, FLOAT)
+    mask = change[3 * room :]
+    tall, small, other = np.zeros(planes // 2, FLOAT), np.zeros(planes // 2, FLOAT), np.zeros(planes, FLOAT)
+    rows = np.zeros((slots, 2), np.int64)
+    low, high = (ZERO, ONE) if clip_input else (FLOAT(-np.inf), FLOAT(np.inf))
+    for n in range(num):
+        for r in range(height):
+            x = _at(levels, 0, r, 0)
+            for j in range(width):
+                for c in range(3):
+                    photo[c * planes + x + j] = photos[n, r, j, c]
+        for c in range(3):
+            _frame(levels, 0, 0, height, photo, c * planes)
+        for i in range(photo.size):
+            photo[i] = low if photo[i] < low else photo[i]
+        _parts(photo, linear, straight, bent)
+        _rows_of_segments(labels[n], rows)
+        gradient = gradients[n]
+        for t in range(slots):
+            top, bottom = _cut_out(levels, labels[n], t, rows, feather, mask, other)
+            total = 0.0
+            if top < bottom:
+                for c in range(3):
+                    _slope(straight, bent, c * planes, planes, evs[n, t], linear, high, change, c * room)
+                _fill(bands, 0, bands.size, ZERO)
+                _add_bands(levels, top, bottom, change, bands, tall, small)
+                for c in range(3 * (last + 1)):  # in parts, so that float32 suffices for each
+                    channel, level = c % 3, c // 3
+                    start = (channel * room + levels[level, 4]) & POSITIVE
+                    part = ZERO
+                    for i in range((2 * levels[level, 3]) & POSITIVE):
+                        part += gradient[start + i] * bands[start + i]
+                    total += part
+            out[n, t] = FLOAT(total)

@@ -8,12 +8,15 @@ is to the last bit. And all planes of a photo stay in the processor's cache.
 On photographs, their error against the definition in float64 is on average half that of the definition in float32.
 """
 
+import importlib
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
+from types import ModuleType
 from typing import Any, get_args
 
 import numpy as np
+from array_api_compat import is_torch_array
 
 from exposure_env.image import Space
 from exposure_env.kernels.blend import blend, expose_segments
@@ -21,6 +24,12 @@ from exposure_env.threads import ranges, spread
 
 LARGEST = 512  # side of an image [px]: beyond it planes leave the cache; `retouch.full_size` is for those
 PIXELS = 2048  # the least to give to a thread: they take a tenth of a millisecond
+
+
+@cache
+def _tensors() -> ModuleType:
+    """`kernels.tensors`, which imports Torch: only for those who come with tensors."""
+    return importlib.import_module("exposure_env.kernels.tensors")
 
 
 @cache
@@ -87,7 +96,10 @@ def _is_linear(space: Space) -> bool:
 
 def local(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, count: np.ndarray | None = None, *,
           space: Space = "linear", clip_output: bool = True) -> np.ndarray:
-    """The compiled `fusion.local`."""
+    """The compiled `fusion.local`; also for tensors on the CPU through which no gradient flows."""
+    if is_torch_array(photos) and (tensors := _tensors()).takes(photos, labels, evs):
+        run = partial(local, space=space, clip_output=clip_output)
+        return tensors.without_gradients(run, photos, labels, evs)
     if not _takes(photos, labels, evs, count):
         return NotImplemented
     return _spread(expose_segments, photos, labels, evs, options=(_is_linear(space), bool(clip_output)))
@@ -96,7 +108,16 @@ def local(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, count: np.nda
 def mask_pyramid(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, count: np.ndarray | None = None, *,
                  space: Space = "linear", levels: int = 3, feather: int = 1, clip_input: bool = True,
                  clip_output: bool = True) -> np.ndarray:
-    """The compiled `fusion.mask_pyramid`."""
+    """The compiled `fusion.mask_pyramid`; also for tensors on the CPU, see `kernels.tensors`."""
+    if is_torch_array(photos) and (tensors := _tensors()).takes(photos, labels, evs):
+        if not _takes(photos.numpy(), labels.numpy(), evs.detach().numpy()):
+            return NotImplemented
+        height, width = photos.shape[1:3]
+        render = partial(_pyramid, space=space, levels=levels, feather=feather, clip_input=clip_input,
+                         clip_output=False, masked=True)
+        depth = max(0, min(levels, int(math.log2(min(height, width)))))
+        return tensors.mask_pyramid(photos, labels, evs, render, levels_of(height, width, depth), space, feather,
+                                    (clip_input, clip_output))
     if not _takes(photos, labels, evs, count):
         return NotImplemented
     return _pyramid(photos, labels, evs, space=space, levels=levels, feather=feather, clip_input=clip_input,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from exposure_env.image import expose
-from exposure_env.photos.photo import Photo, check_photo
+from exposure_env.photos.degradation import check_bits, check_range, degraded
+from exposure_env.photos.photo import Photo
 
 
 def misexpose(
@@ -38,15 +38,8 @@ def misexpose(
     Raises:
         ValueError: If `ev_range` is not ascending, `local` negative or `bits` out of range; see also `check_photo`.
     """
-    image = check_photo(image, "image to misexpose")
-    Misexpose(ev_range, local, bits)  # checks the settings
-    height, width = image.shape[:2]
-    ev = rng.uniform(*ev_range)
-    low_resolution = rng.normal(ev, local, (3, 3)).astype(np.float32)
-    ev_map = cv2.resize(low_resolution, (width, height), interpolation=cv2.INTER_CUBIC)
-    levels = np.float32(2**bits - 1)
-    wrong = np.clip(np.asarray(expose(image, ev_map)), 0.0, 1.0)
-    return (np.round(wrong * levels) / levels).astype(np.float32), -ev_map
+    wrong = Misexpose(ev_range, local, bits)(Photo("image to misexpose", image), rng)
+    return wrong.image, wrong.ev_map
 
 
 @dataclass(frozen=True)
@@ -59,22 +52,26 @@ class Misexpose:
 
     def __post_init__(self) -> None:
         """Checks the settings."""
-        low, high = self.ev_range
-        if not (np.isfinite([low, high]).all() and low <= high):
-            raise ValueError(f"ev_range is {self.ev_range}, but must be two ascending finite numbers of stops")
+        check_range("ev_range", self.ev_range)
         if not (np.isfinite(self.local) and self.local >= 0):
             raise ValueError(f"local is {self.local}, but must be a number of stops, 0 or more")
-        if self.bits not in range(1, 17):
-            raise ValueError(f"bits is {self.bits}, but must be an integer from 1 to 16")
+        check_bits(self.bits)
 
     def __call__(self, photo: Photo, rng: np.random.Generator) -> Photo:
         """The photo misexposed, with the good image as its target and the EV map that restores it.
 
         The good image is the photo's target where it has one, else its image.
         """
-        good = check_photo(photo.image if photo.target is None else photo.target, photo.name)
-        wrong, ev_map = misexpose(good, rng, ev_range=self.ev_range, local=self.local, bits=self.bits)
-        return Photo(photo.name, wrong, good, ev_map)
+        return degraded(self, photo, rng)
+
+    def guide(self, good: np.ndarray) -> np.ndarray:
+        """Zeros of the photo's size, (H, W) float32: the EV maps depend on nothing else."""
+        return np.zeros(good.shape[:2], np.float32)
+
+    def ev_map(self, guide: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A random EV map to apply, (H, W) float32 [stops]."""
+        coarse = rng.normal(rng.uniform(*self.ev_range), self.local, (3, 3)).astype(np.float32)
+        return cv2.resize(coarse, guide.shape[::-1], interpolation=cv2.INTER_CUBIC)
 
 
 def misexposed(

@@ -1,9 +1,10 @@
 """A finished retouch: the segments, one exposure for each, and how they are rendered, kept as a small JSON file."""
 
 import json
+import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -72,6 +73,23 @@ class RetouchPlan:
     def options(self) -> dict[str, Any]:
         """All options of the rendering: its defaults, overridden by the plan's own."""
         return option_defaults(self.fusion) | self.fusion_options
+
+    def scaled(self, strength: float) -> "RetouchPlan":
+        """The plan with all its exposures multiplied: 0 leaves the photo as it is, 1 gives the plan itself.
+
+        Args:
+            strength: A finite number from 0.
+
+        Raises:
+            ValueError: If the strength is something else, or makes an exposure too large for a plan.
+        """
+        if not 0 <= strength < math.inf:
+            raise ValueError(f"strength must be a finite number from 0, not {strength!r}")
+        return replace(self, evs=self.evs * strength + 0.0)  # no negative zeros
+
+    def share_beyond(self, ev: float) -> float:
+        """The fraction of the thumbnail in segments exposed by at least so many stops, up or down."""
+        return float((np.abs(self.evs) >= ev)[self.labels].mean())
 
     def render(self, thumbnail: np.ndarray) -> np.ndarray:
         """The retouched thumbnail.

@@ -9,7 +9,7 @@ import pytest
 
 from agents.benchmark import tables as tables
 from agents.benchmark.cells import Benchmark, Cell, make_benchmark, read_cell, read_cells
-from agents.benchmark.methods import MAIN
+from agents.benchmark.methods import BASELINES, MAIN, METHODS, YARDSTICKS, known_methods
 from agents.benchmark.protocols import NUM_FOLDS
 from agents.saved_agent import load_agent
 
@@ -24,24 +24,68 @@ def test_cells_are_methods_by_seeds_by_folds(fivek, tmp_path):
     assert cells == [Cell(name, seed, fold) for name, seed in (("identity", 0), ("II", 3), ("II", 5))
                      for fold in range(NUM_FOLDS)]
     assert benchmark.path(Cell("constant EV", 0, 2)).name == "constant_EV-seed0-fold2.json"
-    assert len(make_benchmark("misexposed").cells(seeds=[0, 1])) == 2 * len(MAIN) + 6
+    assert len(make_benchmark("uneven-v1").cells(seeds=[0, 1])) == 2 * len(MAIN) + len(BASELINES) - 1
     with pytest.raises(ValueError, match="not 'magic'"):
         benchmark.cells(["II", "magic"])
     with pytest.raises(ValueError, match="constant EV on the test"):
-        make_benchmark("misexposed").cells(["constant EV on the test"])
+        make_benchmark("backlit-v1").cells(["constant EV on the test"])
+    with pytest.raises(ValueError, match="regression, free"):  # no plan, so nothing to render at full size
+        benchmark.cells(["regression, free"])
+
+
+def test_every_method_is_known_somewhere_and_none_by_two_names():
+    assert set(known_methods("uneven-v1")) | set(known_methods("fivek")) == {*METHODS, *BASELINES}
+    assert not METHODS.keys() & BASELINES.keys() and YARDSTICKS.keys() <= METHODS.keys() and set(MAIN) <= METHODS.keys()
+    names = [Cell(name, 0).name for name in (*METHODS, *BASELINES)]
+    assert len(set(names)) == len(names)
+
+
+def test_methods_change_the_shared_configuration():
+    benchmark = make_benchmark("backlit-v1", timesteps=1000, segmenter="slic", max_segments=5, fusion="local")
+    shared = benchmark.cell_config(Cell("II", 3))
+    assert (shared.segmenter, shared.max_segments, shared.fusion, shared.total_timesteps) == ("slic", 5, "local", 1000)
+    assert shared.seed == 3 and shared.value == "discriminator"
+    alone = benchmark.cell_config(Cell("I, global", 0))
+    assert (alone.max_segments, alone.value, alone.segmenter) == (1, "critic", "slic")
+    assert benchmark.cell_config(Cell("grey rule, global", 0)).max_segments == 1
+    assert benchmark.cell_config(Cell("regression", 0)).total_timesteps == 2000
+    assert benchmark.cell_config(Cell("II, long", 0)).total_timesteps == 3000
+    for name in (*METHODS, *BASELINES):
+        benchmark.cell_config(Cell(name, 0)).check()
+
+
+def test_a_protocol_has_a_plan_of_its_own_and_an_old_name_means_the_new_one():
+    old, new = make_benchmark("misexposed"), make_benchmark("uneven-v1")
+    assert old == new and old.protocol == "uneven-v1" and Path(old.out).name == "benchmark-uneven-v1"
+    assert replace(new, protocol="misexposed") == new
+    backlit = make_benchmark("backlit-v1")
+    assert (new.config.segmenter, backlit.config.segmenter) == ("slic", "luminance_bands")
+    assert make_benchmark("uneven-v1", quick=True).config.max_segments == 3
+    with pytest.raises(ValueError, match="'backlit-v1', 'fivek', 'brackets-v1', 'misexposed'], not 'uneven'"):
+        make_benchmark("uneven")
 
 
 @pytest.mark.parametrize("protocol, folders, words", [
     ("fivek", {}, "needs --photos"),
     ("fivek", {"photos": "p", "inputs": "i", "targets": "t"}, "needs --photos"),
     ("fivek", {"inputs": "i"}, "both --inputs and --targets"),
-    ("misexposed", {"inputs": "i", "targets": "t"}, "for the protocol fivek"),
+    ("uneven-v1", {"inputs": "i", "targets": "t"}, "for the protocols fivek and brackets-v1"),
+    ("brackets-v1", {}, "needs --inputs"),
+    ("brackets-v1", {"photos": "p"}, "needs --inputs"),
+    ("brackets-v1", {"inputs": "nowhere", "targets": "t"}, "no folder nowhere"),
     ("misexposed", {"photos": "nowhere"}, "no folder nowhere"),
     ("fivek", {"photos": "nowhere"}, "no folder nowhere.fivek_pairs.input"),
 ])
 def test_folders_that_do_not_fit_are_refused(protocol, folders, words):
     with pytest.raises(ValueError, match=words):
         make_benchmark(protocol, **{name: Path(folder) for name, folder in folders.items()})
+
+
+@pytest.mark.parametrize("settings", [{"segmenter": "magic"}, {"fusion": "magic"}, {"max_segments": 0},
+                                      {"timesteps": 0}])
+def test_settings_that_make_no_sense_are_refused(settings):
+    with pytest.raises(ValueError, match="magic|max_segments|total_timesteps"):
+        make_benchmark("uneven-v1", **settings)
 
 
 def test_a_cell_says_what_it_was_and_what_it_came_to(done):
@@ -84,11 +128,39 @@ def test_what_is_finished_is_skipped_and_other_settings_are_refused(done, photos
         replace(done, folders={"photos": str(tmp_path / "photos")}).finished(Cell("identity", 0))
 
 
+def test_cells_of_an_old_name_are_of_the_new_protocol(done, tmp_path):
+    content = json.loads(done.path(Cell("identity", 0)).read_text())
+    assert content["settings"]["protocol"] == "uneven-v1"
+    content["settings"]["protocol"] = "misexposed"
+    (tmp_path / "identity-seed0.json").write_text(json.dumps(content))
+    assert replace(done, out=str(tmp_path)).finished(Cell("identity", 0))
+    assert read_cells(tmp_path)[0]["settings"]["protocol"] == "uneven-v1"
+
+
 def test_a_file_that_is_no_cell_is_named(tmp_path):
     for content in ("{", "{}", "[]"):
         (tmp_path / "a.json").write_text(content)
         with pytest.raises(ValueError, match=r"a\.json is not a cell"):
             read_cells(tmp_path)
+
+
+def test_brackets_are_two_folders_and_perhaps_one_of_other_good_photos(fivek, photos, tmp_path):
+    low, normal = fivek / "fivek_pairs" / "input", fivek / "fivek_pairs" / "expert_c"
+    frames = {"low": low, "normal": normal}
+    for name, folder in frames.items():
+        (tmp_path / name).mkdir()
+        for i, path in enumerate(sorted(folder.iterdir())):
+            (tmp_path / name / f"{'abcdef'[i]}_1.png").write_bytes(path.read_bytes())
+    benchmark = make_benchmark("brackets-v1", photos, tmp_path / "low", tmp_path / "normal", out=tmp_path / "out",
+                               quick=True)
+    assert len(benchmark.cells(["identity"])) == NUM_FOLDS
+    assert benchmark.folders.keys() == {"photos", "inputs", "targets"}
+    split, training = benchmark.data(0)
+    assert len(split.test) + len(training) == 6 and len(split.experts) == 32 * len(training) + 3 * 10
+    for method in ("best single EV", "grey rule", "regression"):
+        benchmark.run_cell(Cell(method, 0, 0))
+        results = read_cell(benchmark.path(Cell(method, 0, 0)))["results"]
+        assert method != "best single EV" or results["psnr"] > results["input_psnr"] + 5  # a stop too dark
 
 
 def test_a_pair_is_learned_from_in_its_own_fold_only(fivek, tmp_path):

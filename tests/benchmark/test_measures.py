@@ -5,7 +5,9 @@ import pytest
 from scipy.stats import wasserstein_distance
 
 from agents.benchmark import tables as tables
-from agents.benchmark.measures import image_statistics, summary
+from agents.benchmark.measures import image_statistics, photographs, summary
+from agents.benchmark.protocols import misexposed_protocol
+from exposure_env.photos import Photo
 from tests.benchmark.small import photo_entry
 
 
@@ -28,5 +30,25 @@ def test_a_summary_by_hand():
     assert numbers["luminance_distance"] == pytest.approx(0.1) and numbers["contrast_distance"] == pytest.approx(0.05)
     assert numbers["saturation_distance"] == 0 and numbers["distance"] == pytest.approx(0.05)
     assert numbers["contrast_distance"] == pytest.approx(wasserstein_distance([0.2, 0.2], [0.2, 0.3]))
+    assert numbers["within_photo_ev_correlation"] == numbers["ev_step_correlation"] == 1.0  # of the first photo
     constant = summary({**content, "photos": [photo_entry(20)]})
     assert constant["ev_correlation"] is None  # NaN is no JSON
+    assert constant["within_photo_ev_correlation"] is None and constant["ev_step_correlation"] is None
+    assert summary({**content, "photos": [photo_entry(20, true_evs=[])| {"true_evs": None}]})["ev_correlation"] is None
+
+
+def test_photographs_by_hand():
+    photos = [photo_entry(psnr, name=name) for psnr, name in [(16, "a_1_0"), (18, "a_1_1"), (15, "b_0"), (17, "a_2")]]
+    assert photographs(photos, {"fold": None}) == {"a_1": 2.0, "b": 0.0, "a": 2.0}
+    assert photographs(photos, {"fold": 2}) == {"a_1_0": 1.0, "a_1_1": 3.0, "b_0": 0.0, "a_2": 2.0}
+
+
+def test_photographs_are_those_that_the_protocols_crop(sample_photos):
+    good = [Photo(f"x_{i}0", image) for i, image in enumerate(sample_photos[:5])]
+    for photos, settings, expected in [
+        (misexposed_protocol(good).test, {"photos": "5 files, 0a"}, {photo.name for photo in good}),
+        (misexposed_protocol().test, {"photos": "sample photos"}, {"astronaut", "coffee", "rocket", "motorcycle"}),
+    ]:
+        entries = [photo_entry(20, name=photo.name) for photo in photos]
+        found = photographs(entries, settings)
+        assert found.keys() <= expected and len(found) in (1, 4) and set(found.values()) == {5.0}

@@ -3,17 +3,21 @@
 import numpy as np
 import pytest
 
+from agents.benchmark.methods import PROTOCOLS
 from agents.benchmark.protocols import (
-    FIVEK_CROPS,
+    DEGRADATIONS,
     NUM_FOLDS,
     OTHER_CROPS,
+    PAIR_CROPS,
     SIZE,
+    brackets_protocol,
     crops,
     fivek_protocol,
     folds,
     misexposed_protocol,
+    scene,
 )
-from exposure_env.photos import PairedPhotos, Photo
+from exposure_env.photos import Backlight, Misexpose, PairedPhotos, Photo, sample_photos
 from exposure_env.rewards import psnr
 
 
@@ -34,6 +38,8 @@ def of(photos):
 PAIRS = [plain(f"p{i:02}", 0.01 * i, target=0.5 + 0.01 * i) for i in range(15)]
 RAW = [plain(f"r{i}", 0.2 + 0.01 * i) for i in range(3)]
 EXPERTS = [plain(f"e{i}", 0.8 + 0.01 * i) for i in range(6)]
+BRACKETS = [plain(name, 0.01 * i, target=0.5 + 0.01 * i) for i, name in enumerate(
+    ["cafe", "museum_1", "museum_2", "sunset1", "sunset12", "a_b", "a_c", "7", "8", "lake-3"])]  # of eight scenes
 
 
 class TestMisexposed:
@@ -58,6 +64,28 @@ class TestMisexposed:
         first, again, other = (misexposed_protocol(photos, seed) for seed in (0, 0, 1))
         np.testing.assert_array_equal([p.image for p in first.test], [p.image for p in again.test])
         assert of(first.test) == of(again.test) != of(other.test)
+
+    def test_backlit_it_has_the_same_crops_and_another_wrong_exposure(self):
+        photos = [plain(f"p{i}", 0.03 * (i + 1)) for i in range(10)]
+        uneven, backlit = misexposed_protocol(photos), misexposed_protocol(photos, degradation=Backlight())
+        for ours, theirs in zip(backlit, uneven, strict=True):
+            assert [photo.name for photo in ours] == [photo.name for photo in theirs]
+        for ours, theirs in zip(backlit.test, uneven.test, strict=True):
+            np.testing.assert_array_equal(ours.target, theirs.target)
+            assert np.ptp(ours.ev_map) < 1e-5 and np.ptp(theirs.ev_map) > 0.1  # photos of one level have no backlight
+            assert -0.5 <= ours.ev_map[0, 0] <= 1
+        np.testing.assert_array_equal([p.image for p in backlit.experts], [p.image for p in uneven.experts])
+
+    def test_sample_photos_exposed_otherwise_are_the_same_good_photos(self):
+        protocol, samples = misexposed_protocol(degradation=Misexpose((0.0, 0.0), local=0.0)), sample_photos("test")
+        assert [len(part) for part in protocol] == [512, 512, 64]
+        for ours, theirs in zip(protocol.test, samples, strict=True):
+            np.testing.assert_array_equal(ours.target, theirs.target)
+            np.testing.assert_allclose(ours.image, ours.target, atol=0.5001 / 255)
+
+    def test_every_protocol_has_a_plan_and_a_degradation(self):
+        assert list(PROTOCOLS) == list(DEGRADATIONS) == ["uneven-v1", "backlit-v1", "fivek", "brackets-v1"]
+        assert all({"segmenter", "max_segments", "fusion"} <= set(changed) for changed in PROTOCOLS.values())
 
     def test_four_photos_are_too_few(self):
         with pytest.raises(ValueError, match="4 photos are too few"):
@@ -110,7 +138,7 @@ class TestFiveK:
         pairs = {photo.name for photo in PAIRS}
         assert inputs | experts | test == pairs | {"r0", "r1", "r2"} | {photo.name for photo in EXPERTS}
         assert [len(part & pairs) for part in (inputs, experts, test)] == [6, 6, 3]
-        assert len(protocol.inputs) == (6 + 3 + 6) * FIVEK_CROPS and len(protocol.experts) == (6 + 6) * FIVEK_CROPS
+        assert len(protocol.inputs) == (6 + 3 + 6) * PAIR_CROPS and len(protocol.experts) == (6 + 6) * PAIR_CROPS
 
     def test_other_photographs_join_both_sides_and_change_nothing_else(self):
         others = [plain(f"o{i}", 0.3 + 0.05 * i) for i in range(6)]
@@ -149,7 +177,7 @@ class TestFiveK:
             else:  # the expert's version misexposed
                 assert abs(photo.image - origin.target[0, 0, 0]).max() > 0.004
             assert (photo.target is None) == (origin.target is None)
-        assert sum(photo.ev_map is not None for photo in protocol.inputs) == 6 * FIVEK_CROPS
+        assert sum(photo.ev_map is not None for photo in protocol.inputs) == 6 * PAIR_CROPS
 
     def test_what_makes_no_sense_is_refused(self):
         with pytest.raises(ValueError, match=r"fold must lie in 0..4, not 5"):
@@ -169,3 +197,49 @@ class TestFiveK:
         unspoilt = [photo for photo in protocol.inputs if photo.ev_map is None]
         errors = [psnr(p.image[None], targets=p.target[None])[0] for p in unspoilt]
         assert 15 < np.mean(errors) < 24  # cut elsewhere, a target would be far from its photo
+
+
+class TestBrackets:
+    @pytest.mark.parametrize("name, shown", [("museum_2", "museum"), ("sunset12", "sunset"), ("cafe", "cafe"),
+                                             ("lake-3", "lake"), ("a_b", "a_b"), ("17", "17"), ("x2_y", "x2_y"),
+                                             ("night2_frame10", "night2_frame")])
+    def test_a_scene_is_a_name_without_its_last_number(self, name, shown):
+        assert scene(name) == shown
+
+    def test_no_scene_is_both_learned_from_and_tested(self):
+        tested = []
+        for fold in range(NUM_FOLDS):
+            protocol = brackets_protocol(BRACKETS, fold)
+            learned = {scene(name) for name in of([*protocol.inputs, *protocol.experts])}
+            names = [photo.name for photo in protocol.test]
+            assert names and learned.isdisjoint(map(scene, names)) and of(protocol.inputs) == of(protocol.experts)
+            assert len(protocol.inputs) == len(protocol.experts) == (len(BRACKETS) - len(names)) * PAIR_CROPS
+            tested += names
+        assert sorted(tested) == sorted(photo.name for photo in BRACKETS)
+
+    def test_dark_frames_are_the_inputs_and_normal_ones_the_experts(self):
+        protocol, source = brackets_protocol(BRACKETS, 1), {photo.name: photo for photo in BRACKETS}
+        for photo in protocol.inputs:
+            np.testing.assert_allclose(photo.image, source[photograph(photo)].image[0, 0, 0], atol=1e-6)
+            np.testing.assert_allclose(photo.target, source[photograph(photo)].target[0, 0, 0], atol=1e-6)
+            assert photo.image.shape == (SIZE, SIZE, 3) and photo.ev_map is None
+        for photo in protocol.experts:
+            np.testing.assert_allclose(photo.image, source[photograph(photo)].target[0, 0, 0], atol=1e-6)
+            assert photo.image.shape == (SIZE * 9 // 8,) * 2 + (3,) and photo.target is None
+        assert {photo.image.shape for photo in protocol.test} == {(80, 100, 3)}
+
+    def test_other_good_photographs_join_the_experts_only(self):
+        plain_protocol, protocol = brackets_protocol(BRACKETS, 0), brackets_protocol(BRACKETS, 0, EXPERTS)
+        assert of(protocol.experts) == of(plain_protocol.experts) | {photo.name for photo in EXPERTS}
+        assert len(protocol.experts) == len(plain_protocol.experts) + 6 * OTHER_CROPS
+        assert of(protocol.inputs) == of(plain_protocol.inputs)
+
+    def test_what_makes_no_sense_is_refused(self):
+        with pytest.raises(ValueError, match=r"fold must lie in 0..4, not -1"):
+            brackets_protocol(BRACKETS, -1)
+        with pytest.raises(ValueError, match=r"9 photos of 1 scenes, such as \['IMG'\], can't be dealt into 5 folds"):
+            brackets_protocol([plain(f"IMG_{i}", 0.1, target=0.5) for i in range(9)], 0)
+        with pytest.raises(ValueError, match="have no target, such as 'bare'"):
+            brackets_protocol([*BRACKETS, plain("bare", 0.1)], 0)
+        with pytest.raises(ValueError, match=r"not twice: \['cafe'\]"):
+            brackets_protocol(BRACKETS, 0, [plain("cafe", 0.5)])

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from agents.benchmark.methods import OLD_NAMES, PROTOCOLS
 from tests.cli.small import in_process, run
 
 
@@ -25,13 +26,31 @@ def test_benchmark_prints_a_table_and_writes_it(folders, tmp_path, capsys):
     gains = [float(re.split(r"\s{2,}", line)[2]) for line in lines[1:]]
     assert gains[0] == 0 and gains[1] > 5  # all one stop too dark
     assert "10 cells" in captured.err and "10/10" in captured.err
-    assert {path.name for path in (tmp_path / "table").iterdir()} == {"fivek.csv", "fivek.md", "fivek.png"}
+    assert {path.name for path in (tmp_path / "table").iterdir()} == {
+        "fivek.csv", "fivek_table.csv", "fivek.md", "fivek.png"}
     assert run(*arguments) == 0  # nothing is left to do
     again = capsys.readouterr()
     assert again.out == captured.out and "0 of them still to run" in again.err
+    assert "minus" not in lines[0] and run(*arguments, "--reference", "identity") == 0
+    compared = capsys.readouterr().out.splitlines()
+    assert "minus identity" in compared[0] and f"{gains[1]:+.2f}" in re.split(r"\s{2,}", compared[2])[5]
+    assert run(*arguments, "--reference", "II") == 2  # before anything is run
+    assert "one of ['best single EV', 'identity'], not 'II'" in (errors := capsys.readouterr().err)
+    assert errors.count("\n") == 1
+    chosen = {"segmenter": "luminance_bands", "max-segments": "2", "fusion": "local"}  # a part of the cells' settings
+    assert run(*arguments, *(text for name, value in chosen.items() for text in (f"--{name}", value))) == 2
+    error = capsys.readouterr().err
+    assert "now 'luminance_bands'" in error and "now 2" in error and "now 'local'" in error
     (folders / "six_photos" / "6.png").write_bytes((folders / "six_photos" / "0.png").read_bytes())
     assert run(*arguments) == 2
     assert "photos was '12 files" in (error := capsys.readouterr().err) and "now '13 files" in error
+
+
+def test_benchmark_knows_all_protocols_and_says_so(capsys):
+    with pytest.raises(SystemExit):
+        run("benchmark", "--help")
+    shown = capsys.readouterr().out
+    assert f"{{{','.join([*PROTOCOLS, *OLD_NAMES])}}}" in shown
 
 
 def test_benchmark_names_what_is_missing(tmp_path, capsys):

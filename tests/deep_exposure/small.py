@@ -65,10 +65,10 @@ def vec_env(photos=VARYING, segmenter=stripes, reward_model=None, num_envs=4, **
                           reward_model=reward_model or Brightness(), **settings)  # fmt: skip
 
 
-def agent(env=None, lively=False, policy="CnnPolicy", width=4, **options):
+def agent(env=None, lively=False, policy="CnnPolicy", width=4, actor="planes", **options):
     """A small agent; a lively one does not start out with the untouched photo."""
     options = {"n_batches": 2, "batch_size": 4, "seed": 0, "device": "cpu", **options}
-    model = DeepExposure(policy, env or vec_env(), policy_kwargs={"width": width}, **options)
+    model = DeepExposure(policy, env or vec_env(), policy_kwargs={"width": width, "actor": actor}, **options)
     if lively:
         torch.nn.init.normal_(model.policy.actor.stack.head.weight, std=0.5)
         torch.nn.init.constant_(model.policy.actor.stack.head.bias, 0.1)

@@ -8,7 +8,7 @@ import torch
 from stable_baselines3.common.logger import Logger
 
 from agents.deep_exposure import DeepExposure
-from agents.deep_exposure.gradients import GRADIENTS
+from agents.deep_exposure.gradients import GRADIENTS, exposures
 from agents.planes import planes
 from exposure_env.episode import EpisodeState, advance, is_done, select, start, visited
 from exposure_env.photos import Photo
@@ -199,14 +199,19 @@ class TestEveryForm:
         assert optimizer is None or len(optimizer.state) == len(list(loaded.policy.critic.parameters()))
         loaded.learn(20, reset_num_timesteps=False)
 
-    def test_the_penalty_is_on_the_squared_exposures(self, value):
+    def test_the_penalty_is_on_the_squared_exposures(self, value, monkeypatch):
         finished, gradients = play(vec_env(), 8), []
         for ev_penalty in (0.0, 0.5):
             model = agent(vec_env(), lively=True, value=value, ev_penalty=ev_penalty, learning_rate=0.0)
             train(model, finished)
             gradients.append(gradient(model))
         seen = []
-        model.policy.actor.register_forward_hook(lambda net, inputs, actions: seen.append(actions))
+
+        def watched(model, states, actions, usual=None):
+            seen.append(actions)
+            return exposures(model, states, actions, usual)
+
+        monkeypatch.setattr("agents.deep_exposure.gradients.exposures", watched)
         model.policy.optimizer.zero_grad()
         GRADIENTS[value](model, EpisodeState(*(None if a is None else torch.as_tensor(a) for a in finished)))
         (0.5 * (3.0 * torch.cat(seen)).square().mean()).backward()

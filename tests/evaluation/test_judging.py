@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 from stable_baselines3 import PPO
 
 from agents.baselines.untrained import FixedBracket, Identity, Oracle
@@ -169,6 +170,27 @@ class TestSummary:
         summary = Evaluation(records, 3.0).summary()
         assert math.isnan(summary["ev_correlation"]) and math.isnan(summary["per_photo_ev_correlation"])
 
+    def test_correlation_within_a_photo_is_weighted_by_area_by_hand(self):
+        evs, true_evs = [1.0, 0.0, 0.0], [1.0, 1.0, 0.0]  # weighted means 1/2 and 3/4, covariance 1/8, 1/4 and 3/16
+        ours = record(evs, true_evs, [0.5, 0.25, 0.25])
+        assert ours.ev_correlation == pytest.approx(0.125 / math.sqrt(0.25 * 0.1875))
+        assert record(evs, true_evs).ev_correlation == pytest.approx(0.5)  # of equal areas
+
+    def test_correlation_with_the_step_is_spearmans_by_hand(self):
+        assert record([2.0, 1.9, -3.0]).step_correlation == pytest.approx(-1)
+        assert record([0.0, 2.0, 1.0]).step_correlation == pytest.approx(0.5)  # ranks 0 2 1: 1 - 6 * 2 / (3 * 8)
+        assert record([1.0, 1.0, 2.0]).step_correlation == pytest.approx(spearmanr([0, 1, 2], [1, 1, 2]).statistic)
+        assert record([0.0, 2.0, 1.0], areas=[0.5, 0.0, 0.5]).step_correlation == pytest.approx(1)  # one is empty
+
+    def test_correlations_within_photos_are_averaged_over_those_that_have_one(self):
+        records = [record([1, 2], [5, 6]), record([1, 2, 3], [3, 2, 1]), record([1, 1.0004], [1, 2]), record([1], [1])]
+        summary = Evaluation(records, 3.0).summary()
+        assert summary["within_photo_ev_correlation"] == pytest.approx(0)
+        assert summary["ev_step_correlation"] == pytest.approx(1)
+        unknown = Evaluation([record([1, 2]), record([1, 1], [1, 2])], 3.0).summary()
+        assert math.isnan(unknown["within_photo_ev_correlation"]) and unknown["ev_step_correlation"] == 1
+        assert math.isnan(Evaluation([record([1, 1])], 3.0).summary()["ev_step_correlation"])
+
     def test_the_true_evs_themselves_correlate_fully(self):
         class Truth:
             def plan(self, state):
@@ -179,5 +201,6 @@ class TestSummary:
 
         task = ExposureTask(PHOTOS, size=32)
         summary = evaluate(Truth(), task).summary()
-        assert [summary[f"{kind}ev_correlation"] for kind in ("", "per_photo_")] == pytest.approx([1, 1])
+        kinds = ("", "per_photo_", "within_photo_")
+        assert [summary[f"{kind}ev_correlation"] for kind in kinds] == pytest.approx([1, 1, 1])
         assert summary["psnr"] > evaluate(Identity(), task).summary()["psnr"] + 2

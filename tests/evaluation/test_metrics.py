@@ -76,6 +76,16 @@ class TestPearson:
         assert pearson([(0, 5), (1, 3), (2, 1)]) == pytest.approx(-1)
         assert pearson([(0, 0), (1, 0), (1, 1), (0, 1)]) == pytest.approx(0)
 
+    def test_weighted_by_hand(self):
+        pairs = [(0, 0), (1, 2), (2, 1), (9, -9)]  # of the first three: covariance 1/3, variances 2/3
+        assert pearson(pairs, [1, 1, 1, 0]) == pytest.approx(0.5)
+        assert pearson(pairs[:3], [2, 1, 1]) == pytest.approx(pearson([pairs[0], *pairs[:3]]))  # as if it came twice
+        assert pearson([*pairs[:3], (math.nan, 5)], [1, 1, 1, 7]) == pytest.approx(0.5)
+
+    def test_what_differs_too_little_counts_as_constant(self):
+        assert pearson([(0, 0), (1e-4, 1)]) == pytest.approx(1)
+        assert math.isnan(pearson([(0, 0), (1e-4, 1)], least=1e-3))
+
     @pytest.mark.parametrize("pairs", [[], [(1, 2)], [(1, 2), (1, 3)], [(1, 2), (2, 2)], [(1, 2), (2, math.nan)]])
     def test_unknown_where_there_is_nothing_to_correlate(self, pairs):
         assert math.isnan(pearson(pairs))
@@ -93,11 +103,22 @@ class TestIntervals:
         values = np.random.default_rng(num).normal(size=(3, num))
         np.testing.assert_allclose(iqm(values), trim_mean(values, 0.25, axis=1))
 
-    def test_interval_of_two_values_by_hand(self):
-        # Resamples of (0, 1) have means 0, 1/2, 1 with probabilities 1/4, 1/2, 1/4.
-        assert interval([0, 1]) == (0, 1)
-        assert interval([0, 1], confidence=0.4) == (0.5, 0.5)
-        assert interval([3, 3, 3]) == (3, 3)
+    def test_interval_by_hand(self):
+        # Of ten values, one of them 1, a resample holds that a binomial number of times: P(0) = 0.35, P(0 or 1) = 0.74.
+        values = [0] * 9 + [1]
+        assert interval(values, confidence=0.2) == (0.1, 0.1)
+        assert interval(values, confidence=0.4) == (0.0, 0.1)
+        assert interval([3] * 10) == (3, 3)
+
+    def test_a_bootstrap_over_few_covers_too_little_and_is_refused(self):
+        """As seeds are few: resampled means of five values cover the truth in 83 of 100 cases, not in 95."""
+        rng = np.random.default_rng(6)
+        samples = rng.normal(size=(1000, 5))
+        drawn = np.take_along_axis(samples[:, None], rng.integers(5, size=(1000, 500, 5)), axis=-1).mean(-1)
+        low, high = np.quantile(drawn, [0.025, 0.975], axis=-1)
+        assert 0.79 < np.mean((low < 0) & (high > 0)) < 0.87
+        with pytest.raises(ValueError, match="at least 10 values, as a bootstrap over fewer covers too little"):
+            interval(samples[0])
 
     def test_interval_of_the_mean_agrees_with_the_normal_one(self):
         values = np.random.default_rng(2).normal(20, 3, 400)
@@ -122,7 +143,8 @@ class TestIntervals:
         assert interval(values) == interval(values)
         assert interval(values) != interval(values, rng=np.random.default_rng(5))
 
-    @pytest.mark.parametrize("values, confidence", [([], 0.95), ([[1, 2]], 0.95), ([1, 2], 95), ([1, 2], 0)])
+    @pytest.mark.parametrize("values, confidence", [([], 0.95), ([[1, 2]], 0.95), ([*range(9)], 0.95),
+                                                    ([*range(10)], 95), ([*range(10)], 0)])
     def test_nonsense_is_refused(self, values, confidence):
-        with pytest.raises(ValueError, match="list of values"):
+        with pytest.raises(ValueError, match="list of at least 10 values"):
             interval(values, confidence)

@@ -91,6 +91,29 @@ def test_foreign_json_names_what_is_wrong(tmp_path):
         RetouchPlan.load(tmp_path / "photo.json")
 
 
+def test_scaled_by_hand():
+    plan = RetouchPlan(LEFT_RIGHT, [1.5, -0.5], "mask_pyramid", {"levels": 2}, "encoded", "letterbox")
+    half = plan.scaled(0.5)
+    assert half.evs.tolist() == [0.75, -0.25]
+    assert json.loads(half.to_json()) == json.loads(plan.to_json()) | {"evs": [0.75, -0.25]}
+    assert plan.scaled(1).to_json() == plan.to_json() and "-0.0" not in plan.scaled(0).to_json()
+    small = as_floats(noise(4, 4))
+    np.testing.assert_array_equal(RetouchPlan(LEFT_RIGHT, [1.5, -0.5]).scaled(0).render(small), small)
+
+
+@pytest.mark.parametrize("strength", [-0.1, np.nan, np.inf])
+def test_a_strength_out_of_range_is_named(strength):
+    with pytest.raises(ValueError, match=f"strength must be a finite number from 0, not {strength}"):
+        RetouchPlan(LEFT_RIGHT, [1, 0]).scaled(strength)
+    with pytest.raises(ValueError, match="within 32 stops"):
+        RetouchPlan(LEFT_RIGHT, [30, 0]).scaled(2)
+
+
+def test_the_share_beyond_an_exposure_by_hand():
+    plan = RetouchPlan([[0, 1, 1, 2]] * 4, [-3.0, 2.0, 0.0])
+    assert [plan.share_beyond(ev) for ev in (3.1, 3.0, 2.0, 0.5, 0.0)] == [0, 0.25, 0.75, 0.75, 1]
+
+
 @pytest.mark.parametrize("fusion", ALL)
 def test_render_is_the_definition(fusion):
     small = as_floats(noise(4, 4))

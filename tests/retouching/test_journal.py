@@ -58,6 +58,15 @@ def test_another_agent_does_all_anew_and_the_first_once_more(photos, out, other_
     assert results[0][0] == results[2][0] == results[3][0] != results[1][0]
 
 
+def test_another_strength_does_all_anew_and_the_first_once_more(photos, out, capsys):
+    results = []
+    for strength in ((), ("--strength", "0.5"), ("--strength", "0.5"), ("--strength", "1"), ()):
+        assert run(photos, "-o", out, *strength) == 0
+        results.append((contents(out), capsys.readouterr().out.count(" EV\n")))
+    assert [count for _, count in results] == [3, 3, 0, 3, 0]
+    assert results[0][0] == results[3][0] == results[4][0] != results[1][0]
+
+
 def test_another_version_of_the_package_does_all_anew(photos, out, capsys, monkeypatch):
     assert run(photos, "-o", out) == 0
     monkeypatch.setattr(journal, "__version__", "99.0")
@@ -133,7 +142,7 @@ def test_a_kill_before_the_result_takes_its_place_leaves_what_is_done_anew(photo
     journal = Journal(out, load_agent())
     complete = out / f".a.png.{'0' * 32}.part"
     complete.write_bytes(b"new" * 100)
-    journal.note(job, journal.key(job.photo), None, complete)
+    journal.note(job, journal.key(job), None, complete)
     assert Journal(out, load_agent()).standing(job) == "to do"
     job.target.unlink()
     assert Journal(out, load_agent()).standing(job) == "to do"

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from agents.benchmark.claims.trainings import CLAIMS, RENDERINGS
-from agents.evaluation.metrics import interval
+from agents.evaluation.formatting import UNKNOWN, aligned, ends, markdown
+from agents.evaluation.statistics import student
 from agents.pictures import write_figure
 from exposure_env.files import write_whole
 
@@ -36,7 +37,7 @@ class Measured(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The table of a claim."""
+    """The table of a claim. Its intervals are over trainings, one per seed, of 95 % by Student's t."""
 
     claim: str
     headings: tuple[str, ...]
@@ -44,16 +45,13 @@ class Table(NamedTuple):
 
     def text(self) -> str:
         """The table as aligned plain text, under what the paper says."""
-        lines = [self.headings, *self.rows]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        aligned = ("  ".join([f"{line[0]:<{widths[0]}}", *map(str.rjust, line[1:], widths[1:])]) for line in lines)
-        return "\n".join([f"Section {CLAIMS[self.claim].section}: {CLAIMS[self.claim].says}", *aligned])
+        says = f"Section {CLAIMS[self.claim].section}: {CLAIMS[self.claim].says}"
+        return f"{says}\n{aligned([self.headings, *self.rows])}"
 
     def markdown(self) -> str:
         """The table in Markdown, under a heading."""
-        lines = [self.headings, ("---", *["---:"] * (len(self.headings) - 1)), *self.rows]
         says = f"Section {CLAIMS[self.claim].section}: {CLAIMS[self.claim].says}."
-        return "\n".join([f"## {self.claim}", "", says, "", *(f"| {' | '.join(line)} |" for line in lines), ""])
+        return f"## {self.claim}\n\n{says}\n\n{markdown([self.headings, *self.rows])}"
 
 
 def tables(cells: Sequence[Measured], claims: Sequence[str] = ()) -> list[Table]:
@@ -95,17 +93,21 @@ def _groups(cells: Sequence[Measured], claim: str) -> dict[str, list[Measured]]:
 
 
 def _gradients(groups: dict[str, list[Measured]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    moments = [moment for cell in groups["gradients"] for moment in cell.results["gradients"]]
+    by_seed = [cell.results["gradients"] for cell in groups["gradients"]]
+    moments = [moment for each in by_seed for moment in each]
     rows = []
     for name in moments[0]["norms"] if moments else ():
         others = (REFERENCE, "I, shaped", "pathwise")
         cosines = {other: [m["cosines"][other][name] for m in moments] for other in others}
         ratios = [m["norms"][name] / m["norms"][REFERENCE] for m in moments if m["norms"][REFERENCE] > 0]
-        rows.append((name, _number(cosines[REFERENCE]), _ends(cosines[REFERENCE]), _number(cosines["I, shaped"]),
-                     _number(cosines["pathwise"]), _number([m["halves"][name] for m in moments]), _number(ratios),
-                     str(len(moments))))
+        # Moments of one training are alike, so the interval is over the trainings' means.
+        means = [_mean([m["cosines"][REFERENCE][name] for m in each]) for each in by_seed]
+        rows.append((name, _number(cosines[REFERENCE]), _ends([None if np.isnan(mean) else mean for mean in means]),
+                     _number(cosines["I, shaped"]), _number(cosines["pathwise"]),
+                     _number([m["halves"][name] for m in moments]), _number(ratios), str(len(moments)),
+                     str(len(by_seed))))
     return ("gradient of", "cosine with I", "95 % interval", "with I, shaped", "with pathwise", "between halves",
-            "norm, of I's", "moments"), rows
+            "norm, of I's", "moments", "seeds"), rows
 
 
 def _intermediate(groups: dict[str, list[Measured]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -124,7 +126,7 @@ def _quality(groups: dict[str, list[Measured]]) -> tuple[tuple[str, ...], list[t
     rows = []
     for variant, group in groups.items():
         gains = [cell.gain() for cell in group]
-        spread = f"{np.std(gains, ddof=1):.2f}" if len(gains) > 1 else "-"
+        spread = f"{np.std(gains, ddof=1):.2f}" if len(gains) > 1 else UNKNOWN
         psnr = _mean([cell.results["input_psnr"] for cell in group]) + _mean(gains)
         rows.append((variant, f"{psnr:.2f}", f"{_mean(gains):+.2f}", _ends(gains), spread,
                      f"{_mean([cell.results['mean_abs_ev'] for cell in group]):.2f}",
@@ -174,14 +176,11 @@ def _mean(values: Sequence[float | None]) -> float:
 
 
 def _number(values: Sequence[float | None], digits: int = 2) -> str:
-    return f"{_mean(values):.{digits}f}" if _known(values) else "-"
+    return f"{_mean(values):.{digits}f}" if _known(values) else UNKNOWN
 
 
 def _ends(values: Sequence[float | None]) -> str:
-    if len(_known(values)) < 2:
-        return "-"
-    low, high = interval(_known(values))
-    return f"{low:+.2f} to {high:+.2f}"
+    return ends(student(_known(values))) if _known(values) else UNKNOWN
 
 
 def format_csv(cells: Sequence[Measured], claim: str) -> str:

@@ -79,7 +79,7 @@ VARIANTS: dict[str, Variant] = {
     "II, Mertens fused": Variant(lambda base: _second(base, fusion="mertens")),
     "II, Mertens local": Variant(lambda base: _second(base, fusion="mertens", reward_image="local")),
     "paper": Variant(_paper),
-    "paper, quick's rates": Variant(lambda base: _paper(base, **_values(PRESETS["quick"], RATES))),
+    "paper, quick's rates": Variant(lambda base: _paper(base, **_values(PRESETS["planes"], RATES))),
 }
 
 

@@ -10,7 +10,7 @@ from agents.training.configuration import PRESETS
 from exposure_env.episode import EpisodeState
 from exposure_env.task import ExposureTask
 
-BASE = replace(PRESETS["quick"], device="cpu", **QUICK)
+BASE = replace(PRESETS["planes"], device="cpu", **QUICK)
 
 
 def finished(task: ExposureTask, evs: float) -> EpisodeState:

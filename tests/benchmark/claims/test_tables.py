@@ -5,7 +5,7 @@ import io
 
 from agents.benchmark.claims import tables as claims_tables
 from agents.benchmark.claims.tables import Measured, figure, format_csv, tables
-from agents.evaluation.metrics import interval
+from agents.evaluation.statistics import student
 
 
 def cell(variant, seed, gain, **results):
@@ -22,8 +22,8 @@ def test_tables_by_hand():
     assert list(made) == ["intermediate", "accumulation", "cost", "reward_image", "presets"]
     assert [table.claim for table in tables(cells, ["cost"])] == ["cost"]
     row = dict(zip(made["accumulation"].headings, made["accumulation"].rows[0], strict=True))
-    low, high = interval([1.0, 2.0])
-    assert row["95 % interval"] == f"{low:+.2f} to {high:+.2f}" == "+1.00 to +2.00"
+    low, high = student([1.0, 2.0])[1:3]  # 1.5 and 12.71 * 0.5 to both sides
+    assert row["95 % interval"] == f"{low:+.2f} to {high:+.2f}" == "-4.85 to +7.85"
     assert (row["PSNR [dB]"], row["gain [dB]"], row["spread"], row["seeds"]) == ("16.50", "+1.50", "0.71", "2")
     assert row["CPU [s per 1000]"] == "4.00"
     ours, local = made["reward_image"].rows
@@ -44,7 +44,10 @@ def test_gradients_in_tables_csv_and_figure(tmp_path):
                for t, value in ((10, 0.2), (20, 0.4), (30, None))]
     cells = [cell("gradients", 0, 0.0, gradients=moments), cell("II", 0, 1.0)]
     (table,) = tables(cells, ["gradients"])
-    assert table.rows[1] == ("I, shaped", "0.30", "+0.20 to +0.40", "0.30", "0.30", "0.50", "2.00", "3")
+    assert table.rows[1] == ("I, shaped", "0.30", "-", "0.30", "0.30", "0.50", "2.00", "3", "1")  # of one training
+    (table,) = tables([*cells, cell("gradients", 1, 0.0, gradients=moments[:1])], ["gradients"])
+    low, high = student([0.3, 0.2])[1:3]  # the means of two trainings
+    assert table.rows[1][1:3] == ("0.27", f"{low:+.2f} to {high:+.2f}") and table.rows[1][-2:] == ("4", "2")
     raw = list(csv.DictReader(io.StringIO(format_csv(cells, "gradients"))))
     values = {line["name"]: line["value"] for line in raw if line["variant"] == "gradients"}
     assert values["gradients/1/cosines/I/pathwise"] == "0.4" and values["gradients/2/cosines/I/pathwise"] == ""

@@ -30,7 +30,7 @@ def test_every_claim_has_its_trainings():
 
 
 def test_what_the_trainings_change():
-    base = replace(PRESETS["quick"], total_timesteps=123)
+    base = replace(PRESETS["planes"], total_timesteps=123)
     configs = {variant: asdict(Order(variant, 3, base).config) for variant in VARIANTS}
     assert {config["seed"] for config in configs.values()} == {3}
     assert {config["total_timesteps"] for config in configs.values()} == {123}

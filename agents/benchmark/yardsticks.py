@@ -1,0 +1,46 @@
+"""The benchmark's supervised yardsticks: how much of a protocol a plain network learns, told what is good."""
+
+import time
+from typing import Any
+
+from agents.baselines.regression import FieldNet, FreeRegression, FreshPairs, Regression, fit_field
+from agents.benchmark.measures import peak_mb
+from agents.benchmark.methods import YARDSTICKS
+from agents.benchmark.trials import Trial, cell_content, curve_of, rounded
+from exposure_env.photos import Photo, thumbnail
+
+
+def yardstick_pairs(trial: Trial) -> FreshPairs:
+    """The photos that a yardstick learns from: inputs with targets, or experts' photos alone.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    inputs = YARDSTICKS[trial.method]["learns"] == "inputs"
+    photos = [photo for photo in trial.split.inputs if photo.target is not None] if inputs else trial.split.experts
+    side = min((min(photo.image.shape[:2]) for photo in photos), default=0)  # crops of the sample photos differ in size
+    alike = [Photo(photo.name, *(image if image is None else thumbnail(image, side) for image in photo[1:]))
+             for photo in photos]
+    return FreshPairs(alike, trial.degradation, trial.task.config.size, trial.config.seed)
+
+
+def run_yardstick(trial: Trial) -> dict[str, Any]:
+    """Trains and tests a yardstick, on `total_timesteps` photos; see `trials.run_learner`. The network isn't kept."""
+    task, config = trial.task, trial.config
+    kind, max_ev = FreeRegression if YARDSTICKS[trial.method]["free"] else Regression, task.config.max_ev
+    curve = curve_of(trial, task)
+    curve.look(0, kind(FieldNet(task.config.size), max_ev))
+    curve.cpu = curve.wall = 0.0  # the cost of the first look doesn't count
+
+    def look(num_photos: int, net: FieldNet) -> None:
+        if num_photos < config.total_timesteps and curve.due(num_photos):
+            curve.look(num_photos, kind(net, max_ev))
+
+    cpu, wall = time.process_time(), time.perf_counter()
+    net = fit_field(yardstick_pairs(trial), num_photos=config.total_timesteps, space=task.config.space,
+                    seed=config.seed, device=config.device, look=look)
+    cost = {"cpu_seconds": round(time.process_time() - cpu - curve.cpu, 2),
+            "wall_seconds": round(time.perf_counter() - wall - curve.wall, 2), "peak_mb": peak_mb()}
+    evaluation = trial.evaluate(kind(net, max_ev), task)
+    curve.points.append((config.total_timesteps, float(evaluation.values("psnr").mean())))
+    return cell_content(trial, evaluation, cost | {"curve": rounded(curve)})
