@@ -1,4 +1,4 @@
-"""Conversions between NumPy arrays and Torch tensors."""
+"""Conversions between NumPy arrays and Torch tensors, and the state of random numbers."""
 
 import json
 from typing import Any
@@ -7,11 +7,30 @@ import numpy as np
 import torch
 
 from exposure_env.image import Array
+from exposure_env.parsing import parse_json
 
 
 def rng_state(rng: np.random.Generator) -> str:
     """The state of a generator as JSON, because its 128-bit integers do not fit into tensors."""
     return json.dumps(rng.bit_generator.state)
+
+
+class RandomSource:
+    """A mixin for a source whose draws depend on its generator `rng`, its settings and its photos alone."""
+
+    rng: np.random.Generator
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of the random numbers, all that later draws depend on besides settings and photos."""
+        return {"rng": rng_state(self.rng)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resumes where another source of the same photos left off.
+
+        Args:
+            state: The result of its `state_dict`.
+        """
+        self.rng.bit_generator.state = parse_json(state["rng"])
 
 
 def alike(images: Array, other: Array) -> Array:

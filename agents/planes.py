@@ -81,7 +81,7 @@ class Visited:
 
     def shrunk(self, parts: Tensor) -> Tensor:
         """(N, K, C, H, W) at the networks' resolution."""
-        return halved(parts.flatten(0, 1), self.halvings).unflatten(0, parts.shape[:2]) if self.halvings else parts
+        return halved(parts.flatten(0, 1), self.halvings).unflatten(0, parts.shape[:2])
 
     def taken(self, parts: Tensor) -> Tensor:
         """(M, ...) what belongs to the segment that each state is about to expose, of (N, K, ...)."""

@@ -1,12 +1,15 @@
 """What each protocol and each method changes in the shared configuration."""
 
+from dataclasses import asdict
 from typing import Any
 
+from agents.training.configuration import PRESETS
+
 NO_WARM_START = {"warm_start": 0, "reference_penalty": 0.0}
-PLANES = {  # the preset `planes`, in what the preset `recommended` changes of it
-    "actor": "planes", "fresh": 0, "misexposed_local": 0.0, "penalised": "segments", "ev_penalty": 1.0, "batch_size": 8,
-    "num_envs": 64, "learning_rate": 2e-4, "shaping": True, "critic_steps": 8, "warm_up": 30,
-    "discriminator_batch_size": 64, **NO_WARM_START,
+_PLANES, _RECOMMENDED = (asdict(PRESETS[name]) for name in ("planes", "recommended"))
+PLANES = {  # the preset `planes`, in what it changes in the preset `recommended`, except plan and budget
+    name: value for name, value in _PLANES.items()
+    if value != _RECOMMENDED[name] and name not in ("segmenter", "max_segments", "total_timesteps")
 }  # fmt: skip
 OLD_NAMES = {"misexposed": "uneven-v1"}  # protocols by the names that they had
 PROTOCOLS: dict[str, dict[str, Any]] = {  # what each changes in the preset; the first three are the plan of all methods

@@ -130,8 +130,7 @@ def run_learner(trial: Trial, stem: Path) -> dict[str, Any]:
     curve.cpu = curve.wall = 0.0  # the cost of the first look doesn't count
     cpu, wall = time.process_time(), time.perf_counter()
     model.learn(trial.config.total_timesteps, [*callbacks, curve])
-    cost: dict[str, Any] = {"cpu_seconds": round(time.process_time() - cpu - curve.cpu, 2),
-            "wall_seconds": round(time.perf_counter() - wall - curve.wall, 2), "peak_mb": peak_mb()}
+    cost = spent(cpu, wall, curve)
     evaluation = trial.evaluate(model, task)
     curve.points.append((model.num_timesteps, float(evaluation.values("psnr").mean())))
     if isinstance(model.policy, ExposurePolicy):
@@ -140,6 +139,12 @@ def run_learner(trial: Trial, stem: Path) -> dict[str, Any]:
         with written_whole(stem.parent / f"{stem.name}.zip") as file:
             model.save(file)
     return cell_content(trial, evaluation, cost | {"curve": rounded(curve)})
+
+
+def spent(cpu: float, wall: float, curve: Curve) -> dict[str, Any]:
+    """What a training has cost since its clocks showed `cpu` and `wall` [s], without the looks at it."""
+    return {"cpu_seconds": round(time.process_time() - cpu - curve.cpu, 2),
+            "wall_seconds": round(time.perf_counter() - wall - curve.wall, 2), "peak_mb": peak_mb()}
 
 
 def rounded(curve: Curve) -> list[list[float]]:

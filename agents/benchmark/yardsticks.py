@@ -4,9 +4,8 @@ import time
 from typing import Any
 
 from agents.baselines.regression import FieldNet, FreeRegression, FreshPairs, Regression, fit_field
-from agents.benchmark.measures import peak_mb
 from agents.benchmark.methods import YARDSTICKS
-from agents.benchmark.trials import Trial, cell_content, curve_of, rounded
+from agents.benchmark.trials import Trial, cell_content, curve_of, rounded, spent
 from exposure_env.photos import Photo, thumbnail
 
 
@@ -39,8 +38,7 @@ def run_yardstick(trial: Trial) -> dict[str, Any]:
     cpu, wall = time.process_time(), time.perf_counter()
     net = fit_field(yardstick_pairs(trial), num_photos=config.total_timesteps, space=task.config.space,
                     seed=config.seed, device=config.device, look=look)
-    cost = {"cpu_seconds": round(time.process_time() - cpu - curve.cpu, 2),
-            "wall_seconds": round(time.perf_counter() - wall - curve.wall, 2), "peak_mb": peak_mb()}
+    cost = spent(cpu, wall, curve)
     evaluation = trial.evaluate(kind(net, max_ev), task)
     curve.points.append((config.total_timesteps, float(evaluation.values("psnr").mean())))
     return cell_content(trial, evaluation, cost | {"curve": rounded(curve)})

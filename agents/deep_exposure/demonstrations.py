@@ -13,14 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.arrays import rng_state
+from agents.arrays import RandomSource
 from agents.deep_exposure.gradients import discriminator
 from agents.deep_exposure.learner import Learner
 from agents.method import Method
 from agents.policy import ExposurePolicy
 from exposure_env import episode
 from exposure_env.observations import ObsType
-from exposure_env.parsing import parse_json
 from exposure_env.photos import Photo
 from exposure_env.task import ExposureTask
 
@@ -39,7 +38,7 @@ class Demonstrator:
     reference: Any = None
 
 
-class Demonstrations:
+class Demonstrations(RandomSource):
     """A source of demonstrations.
 
     Args:
@@ -72,18 +71,6 @@ class Demonstrations:
             finished = played(learner, state)
         loss, actions = discriminator(learner, finished)
         return loss, len(actions)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The state of the random numbers, all that later demonstrations depend on besides the photos."""
-        return {"rng": rng_state(self.rng)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resumes where another source of the same photos left off.
-
-        Args:
-            state: The result of its `state_dict`.
-        """
-        self.rng.bit_generator.state = parse_json(state["rng"])
 
 
 def played(learner: Learner, state: episode.EpisodeState) -> episode.EpisodeState:

@@ -1,21 +1,19 @@
 """Batches of experts' photos, real and misexposed."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from agents.arrays import rng_state
+from agents.arrays import RandomSource
 from exposure_env.image import Array
-from exposure_env.parsing import parse_json
 from exposure_env.photos import Crop, Misexpose, Photo, Transform, check_photo, thumbnail
 
 MARGIN = 9 / 8  # photos are kept this much larger than the crops in a batch
 SCALED = 2  # and this much where crops are of several scales
 
 
-class ExpertPhotos:
+class ExpertPhotos(RandomSource):
     """A source of batches of experts' photos, and of the same photos misexposed.
 
     Args:
@@ -55,18 +53,6 @@ class ExpertPhotos:
         """(num, size, size, 3) float32: such a batch with every photo misexposed."""
         spoilt = [self.misexposure(Photo("expert", image), self.rng).image for image in self.batch(num)]
         return np.stack(spoilt) if num else self.batch(0)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The state of the random numbers, all that later batches depend on besides the photos."""
-        return {"rng": rng_state(self.rng)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resumes where another source of the same photos left off.
-
-        Args:
-            state: The result of its `state_dict`.
-        """
-        self.rng.bit_generator.state = parse_json(state["rng"])
 
 
 def mirrored(images: Array, rng: np.random.Generator) -> Array:

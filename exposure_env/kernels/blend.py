@@ -360,6 +360,25 @@ def _rows_of_segments(labels: np.ndarray, rows: np.ndarray) -> None:
 
 
 @compiled(fastmath=FUSED)
+def _take(levels: np.ndarray, photo: np.ndarray, linear: bool, low: np.float32, planes: np.ndarray,
+          straight: np.ndarray, bent: np.ndarray) -> None:
+    """Writes a photo, (H, W, 3), as planes with frames, at least `low`, and the `_parts` of these."""
+    height, width = photo.shape[:2]
+    pixels, size = photo.reshape(-1), (planes.size // 3) & POSITIVE
+    for r in range(height):
+        i, x = (3 * r * width) & POSITIVE, _at(levels, 0, r, 0)
+        y, z = (x + size) & POSITIVE, (x + 2 * size) & POSITIVE
+        for j in range(width):
+            red, green, blue = pixels[i + 3 * j], pixels[i + 3 * j + 1], pixels[i + 3 * j + 2]
+            planes[x + j], planes[y + j], planes[z + j] = red, green, blue
+    for offset in range(0, 3 * size, size):
+        _frame(levels, 0, 0, height, planes, offset)
+    for i in range(planes.size):
+        planes[i] = low if planes[i] < low else planes[i]
+    _parts(planes, linear, straight, bent)
+
+
+@compiled(fastmath=FUSED)
 def blend(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, counts: np.ndarray, levels: np.ndarray,
            linear: bool, masked: bool, weighed: bool, include_input: bool, feather: int, powers: tuple,
            epsilon: np.float32, clips: tuple, out: np.ndarray) -> None:
@@ -394,18 +413,8 @@ def blend(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, counts: np.nd
     infinite = (FLOAT(-np.inf), FLOAT(np.inf))
     bounds, ends = (ZERO, ONE) if clips[0] else infinite, (ZERO, ONE) if clips[1] else infinite
     for n in range(num):
-        pixels, image = photos[n].reshape(-1), out[n].reshape(-1)
-        for r in range(height):
-            i, x = (3 * r * width) & POSITIVE, _at(levels, 0, r, 0)
-            y, z = (x + planes) & POSITIVE, (x + 2 * planes) & POSITIVE
-            for j in range(width):
-                red, green, blue = pixels[i + 3 * j], pixels[i + 3 * j + 1], pixels[i + 3 * j + 2]
-                photo[x + j], photo[y + j], photo[z + j] = red, green, blue
-        for offset in range(0, 3 * planes, planes):
-            _frame(levels, 0, 0, height, photo, offset)
-        for i in range(photo.size):
-            photo[i] = bounds[0] if photo[i] < bounds[0] else photo[i]
-        _parts(photo, linear, straight, bent)
+        image = out[n].reshape(-1)
+        _take(levels, photos[n], linear, bounds[0], photo, straight, bent)
         for i in range(photo.size):  # only now, since a darker exposure shows what is lighter than white
             photo[i] = bounds[1] if photo[i] > bounds[1] else photo[i]
         _fill(bands, 0, bands.size, ZERO)
@@ -522,8 +531,7 @@ def slopes(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, gradients: n
         clip_input: Whether exposed images are clipped to [0, 1].
         out: (N, K) float32, written.
     """
-    num, height, width = photos.shape[:3]
-    slots, last = evs.shape[1], len(levels) - 1
+    num, (slots, last) = len(photos), (evs.shape[1], len(levels) - 1)
     planes, room = (2 * levels[0, 3]) & POSITIVE, (levels[last, 4] + 2 * levels[last, 3]) & POSITIVE
     photo, straight, bent = np.zeros(3 * planes, FLOAT), np.zeros(3 * planes, FLOAT), np.zeros(3 * planes, FLOAT)
     change, bands = np.zeros(4 * room, FLOAT), np.zeros(3 * room, FLOAT)
@@ -532,16 +540,7 @@ def slopes(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, gradients: n
     rows = np.zeros((slots, 2), np.int64)
     low, high = (ZERO, ONE) if clip_input else (FLOAT(-np.inf), FLOAT(np.inf))
     for n in range(num):
-        for r in range(height):
-            x = _at(levels, 0, r, 0)
-            for j in range(width):
-                for c in range(3):
-                    photo[c * planes + x + j] = photos[n, r, j, c]
-        for c in range(3):
-            _frame(levels, 0, 0, height, photo, c * planes)
-        for i in range(photo.size):
-            photo[i] = low if photo[i] < low else photo[i]
-        _parts(photo, linear, straight, bent)
+        _take(levels, photos[n], linear, low, photo, straight, bent)
         _rows_of_segments(labels[n], rows)
         gradient = gradients[n]
         for t in range(slots):

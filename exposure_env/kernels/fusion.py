@@ -45,6 +45,13 @@ def levels_of(height: int, width: int, levels: int) -> np.ndarray:
     return np.array(rows, np.int64)
 
 
+def _layout(photos: Any, levels: int | None) -> np.ndarray:
+    """The `levels_of` photos (N, H, W, 3), with as many halvings as the shorter side allows, at most `levels`."""
+    height, width = photos.shape[1:3]
+    deepest = int(math.log2(min(height, width)))
+    return levels_of(height, width, deepest if levels is None else max(0, min(levels, deepest)))
+
+
 def _takes(photos: Any, labels: Any, evs: Any, count: Any = None, masked: bool = True) -> bool:
     """Whether the compiled renderings support these arrays; `masked` says whether they look at the labels."""
     arrays = [photos, labels, evs] if count is None else [photos, labels, evs, count]
@@ -79,11 +86,8 @@ def _pyramid(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, count: np.
              powers: tuple[float, float, float] = (0.0, 0.0, 0.0), epsilon: float = 0.0, include_input: bool = False,
              masked: bool = False, weighed: bool = False) -> np.ndarray:
     """The blends of `fusion`: with masks or without (`masked`), with Mertens weights or without (`weighed`)."""
-    num, height, width, _ = photos.shape
-    deepest = int(math.log2(min(height, width)))
-    depth = deepest if levels is None else max(0, min(levels, deepest))
-    counts = np.full(num, evs.shape[1], np.int32) if count is None else count
-    options = (levels_of(height, width, depth), _is_linear(space), masked, weighed, bool(include_input), int(feather),
+    counts = np.full(len(photos), evs.shape[1], np.int32) if count is None else count
+    options = (_layout(photos, levels), _is_linear(space), masked, weighed, bool(include_input), int(feather),
                tuple(map(np.float32, powers)), np.float32(epsilon), (bool(clip_input), bool(clip_output)))
     return _spread(blend, photos, labels, evs, counts, options=options)
 
@@ -112,11 +116,9 @@ def mask_pyramid(photos: np.ndarray, labels: np.ndarray, evs: np.ndarray, count:
     if is_torch_array(photos) and (tensors := _tensors()).takes(photos, labels, evs):
         if not _takes(photos.numpy(), labels.numpy(), evs.detach().numpy()):
             return NotImplemented
-        height, width = photos.shape[1:3]
         render = partial(_pyramid, space=space, levels=levels, feather=feather, clip_input=clip_input,
                          clip_output=False, masked=True)
-        depth = max(0, min(levels, int(math.log2(min(height, width)))))
-        return tensors.mask_pyramid(photos, labels, evs, render, levels_of(height, width, depth), space, feather,
+        return tensors.mask_pyramid(photos, labels, evs, render, _layout(photos, levels), space, feather,
                                     (clip_input, clip_output))
     if not _takes(photos, labels, evs, count):
         return NotImplemented

@@ -7,10 +7,10 @@ this needs no target, and a policy never meets the same photo twice.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from exposure_env.image import expose
+from exposure_env.photos.misexposure import Misexpose
 from exposure_env.photos.photo import Photo, check_photo
 from exposure_env.photos.thumbnails import thumbnail
 
@@ -81,8 +81,8 @@ class MisexposeAgain:
     def __call__(self, photo: Photo, rng: np.random.Generator) -> Photo:
         """The photo as another wrong exposure would have shown it, without target and EV map."""
         image = check_photo(photo.image, photo.name)
-        coarse = rng.normal(rng.uniform(-self.ev, self.ev), self.local, (3, 3)).astype(np.float32)
-        ev_map = cv2.resize(coarse, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+        how = Misexpose((-self.ev, self.ev), self.local)
+        ev_map = how.ev_map(how.guide(image), rng)
         return Photo(photo.name, np.clip(np.asarray(expose(image, ev_map)), 0.0, 1.0))
 
 
@@ -99,8 +99,7 @@ class Variants(Sequence[Photo]):
         ValueError: If `num` is below 1.
     """
 
-    def __init__(self, photos: Sequence[Photo], transform: Transform, num: int,
-                 seed: int = 0):
+    def __init__(self, photos: Sequence[Photo], transform: Transform, num: int, seed: int = 0):
         if num < 1:
             raise ValueError(f"num is {num}, but there must be at least 1 version of each photo")
         self.photos, self.transform, self.num, self.seed = photos, transform, num, seed
@@ -115,36 +114,32 @@ class Variants(Sequence[Photo]):
         return self.transform(self.photos[index // self.num], np.random.default_rng([self.seed, index]))
 
 
-class OneOf:
+class _Several:
+    def __init__(self, *transforms: Transform):
+        self.transforms = transforms
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self.transforms))})"
+
+
+class OneOf(_Several):
     """One of several transforms, chosen anew for each photo.
 
     Args:
         *transforms: Functions of a photo and a generator.
     """
 
-    def __init__(self, *transforms: Transform):
-        self.transforms = transforms
-
-    def __repr__(self) -> str:
-        return f"OneOf({', '.join(map(repr, self.transforms))})"
-
     def __call__(self, photo: Photo, rng: np.random.Generator) -> Photo:
         """The photo after one of them."""
         return self.transforms[int(rng.integers(len(self.transforms)))](photo, rng)
 
 
-class Steps:
+class Steps(_Several):
     """Several transforms, one after the other.
 
     Args:
         *transforms: Functions of a photo and a generator.
     """
-
-    def __init__(self, *transforms: Transform):
-        self.transforms = transforms
-
-    def __repr__(self) -> str:
-        return f"Steps({', '.join(map(repr, self.transforms))})"
 
     def __call__(self, photo: Photo, rng: np.random.Generator) -> Photo:
         """The photo after all of them."""
