@@ -5,7 +5,7 @@ from typing import Any
 
 from agents.training.configuration import PRESETS
 
-NO_WARM_START = {"warm_start": 0, "reference_penalty": 0.0}
+NO_WARM_START = {"warm_start": 0, "reference_penalty": 0.0, "misexposed": 0.5, "misexposed_local": 1.0}
 _PLANES, _RECOMMENDED = (asdict(PRESETS[name]) for name in ("planes", "recommended"))
 PLANES = {  # the preset `planes`, in what it changes in the preset `recommended`, except plan and budget
     name: value for name, value in _PLANES.items()
@@ -17,7 +17,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {  # what each changes in the preset; the
     # that know the truth reach most with these segments, see benchmarks/segmenters.py.
     "uneven-v1": {"segmenter": "slic", "max_segments": 8, "fusion": "mask_pyramid", "degradation": "uneven"},
     "backlit-v1": {"segmenter": "luminance_bands", "max_segments": 4, "fusion": "mask_pyramid",
-                   "degradation": "backlit", "total_timesteps": 15_000},
+                   "degradation": "backlit"},
     # An expert's retouches. So few pairs teach little more than one EV for all photos, and only in a short training.
     "fivek": {"segmenter": "felzenszwalb", "max_segments": 6, "fusion": "mask_pyramid",
               **PLANES, "total_timesteps": 12_000, "ev_prior": "mean", "ev_penalty": 4.0, "learning_rate": 5e-4,
@@ -51,7 +51,7 @@ METHODS: dict[str, dict[str, Any]] = {  # what each learner changes; "budget" mu
     **{f"{form}, no warm start": {"value": value, "budget": 5, "learning_rate": 5e-4, **NO_WARM_START}
        for form, value in PATHS.items()},
     **{f"II, reference {weight}": {"value": "discriminator", "reference_penalty": float(weight)}
-       for weight in (0, 3, 10, 100)},
+       for weight in (0, 3, 30, 100)},
     "II, demonstrations 1": {"value": "discriminator", "reference_penalty": 0.0, "demonstration_weight": 1.0},
     # What shaping is worth, the network on all planes, a long budget
     "I, shaping": {"value": "critic", "shaping": True},

@@ -90,16 +90,17 @@ class TrainConfig(Method):
 
 
 # The policy that looks at segments: it first learns to undo misexposures of experts' photos, then plays the game, and
-# stays near to what it then is.
+# stays near to what it then is. So it knows what each photo needs, and the discriminator need only tell whether its
+# results are like the experts' photos as a set: misexposed ones among the fakes would pull them all to one brightness.
 _SEGMENTS = TrainConfig(
     actor="segments", segmenter="slic", max_segments=8, fresh=4, fresh_scales=(0.9, 1.0), degradation="mixed",
-    warm_start=900, reference_penalty=30.0, ev_penalty=0.0, penalised="map", batch_size=4, num_envs=32,
-    learning_rate=1e-4, shaping=False, critic_steps=2, warm_up=100, discriminator_batch_size=32,
-    misexposed_local=1.0, total_timesteps=30_000,
+    warm_start=900, reference_penalty=10.0, ev_penalty=0.0, penalised="map", batch_size=4, num_envs=32,
+    learning_rate=3e-4, shaping=False, critic_steps=2, warm_up=100, discriminator_batch_size=32, misexposed=0.0,
+    total_timesteps=30_000,
 )  # fmt: skip
 PRESETS = {
     # Of few scenes a discriminator soon knows too much: nearer to the warm start, and more kinds of crops
-    "quick": replace(_SEGMENTS, degradation="uneven", warm_start=300, reference_penalty=150.0,
+    "quick": replace(_SEGMENTS, degradation="uneven", warm_start=300, reference_penalty=150.0, learning_rate=1e-4,
                      fresh_scales=(0.6, 1.0), total_timesteps=6_000),
     "recommended": _SEGMENTS,
     "planes": TrainConfig(ev_penalty=1.0),
