@@ -19,11 +19,13 @@ from agents.benchmark.data import find_folders, read_photos
 from agents.benchmark.methods import (
     BASELINES,
     FULL_SIZE,
+    GLOBAL_NAME,
     MAIN,
     METHODS,
     OFF_POLICY,
     OLD_NAMES,
     PROTOCOLS,
+    WARM_START,
     YARDSTICKS,
     changes,
     known_methods,
@@ -32,6 +34,7 @@ from agents.benchmark.methods import (
 from agents.benchmark.protocols import DEGRADATIONS, NUM_FOLDS, Split
 from agents.benchmark.results import make_once
 from agents.benchmark.trials import Trial, run_baseline, run_learner
+from agents.benchmark.warm_starts import WarmStart, share
 from agents.benchmark.workers import run_batches
 from agents.benchmark.yardsticks import run_yardstick
 from agents.json_files import read_json
@@ -86,6 +89,7 @@ class Benchmark:
         if unknown := [method for method in methods if method not in known]:
             raise ValueError(f"methods must be among {known}, not {unknown[0]!r}")
         pairs = [(name, 0) for name in methods if name in BASELINES]  # first, as they take only seconds
+        methods = sorted(methods, key=lambda name: not name.startswith(WARM_START))  # others may begin from it
         pairs += [(name, seed) for seed, name in product(seeds, methods) if name in METHODS]
         chosen = range(NUM_FOLDS) if self.protocol in FULL_SIZE else (None,)
         return [Cell(name, seed, fold) for name, seed in dict.fromkeys(pairs) for fold in chosen]
@@ -137,7 +141,17 @@ class Benchmark:
     def trial(self, cell: Cell) -> Trial:
         """A cell's photos and settings, ready to run."""
         return Trial(cell.method, self.cell_config(cell), *self.data(cell.fold), self.protocol in FULL_SIZE,
-                     DEGRADATIONS[self.protocol])
+                     DEGRADATIONS[self.protocol], self.warm_start(cell))
+
+    def warm_start(self, cell: Cell) -> WarmStart | None:
+        """The warm start that a cell's game may begin from, if there is such a cell and it is finished."""
+        start = cell._replace(method=WARM_START + GLOBAL_NAME * cell.method.endswith(GLOBAL_NAME))
+        path = self.path(start)
+        agent = path.with_suffix(".safetensors")
+        if cell == start or not share(self.cell_config(cell), self.cell_config(start)) or not agent.exists():
+            return None
+        kept = read_cell(path) if path.exists() else {}
+        return WarmStart(agent, kept["results"]) if kept.get("settings") == self.settings(start) else None
 
     def run_cell(self, cell: Cell) -> None:
         """Runs a cell in this process, unless it is finished, and writes its file and, next to it, the agent.

@@ -18,22 +18,24 @@ PROTOCOLS: dict[str, dict[str, Any]] = {  # what each changes in the preset; the
     "uneven-v1": {"segmenter": "slic", "max_segments": 8, "fusion": "mask_pyramid", "degradation": "uneven"},
     "backlit-v1": {"segmenter": "luminance_bands", "max_segments": 4, "fusion": "mask_pyramid",
                    "degradation": "backlit"},
-    # An expert's retouches. So few pairs teach little more than one EV for all photos, and only in a short training.
-    "fivek": {"segmenter": "felzenszwalb", "max_segments": 6, "fusion": "mask_pyramid",
-              **PLANES, "total_timesteps": 12_000, "ev_prior": "mean", "ev_penalty": 4.0, "learning_rate": 5e-4,
-              "misexposed": 0.25},
+    # An expert's retouches of photos that are mostly a little dark. So few pairs teach little more than one EV for all
+    # photos, and only in a short training.
+    "fivek": {"segmenter": "felzenszwalb", "max_segments": 6, "fusion": "mask_pyramid", "degradation": "dim",
+              "warm_start": 100, "ev_prior": "mean", "ev_penalty": 10.0, "learning_rate": 2e-4,
+              "total_timesteps": 6_000},
     # Real exposures, a dark and a normal frame of each scene: 3.3 to 5.5 stops apart
     "brackets-v1": {"segmenter": "felzenszwalb", "max_segments": 6, "fusion": "mask_pyramid", "max_ev": 6.0,
                     "degradation": "dark"},
 }
 FULL_SIZE = ("fivek", "brackets-v1")  # protocols of pairs: tested fold by fold, on whole photos at full size
-GLOBAL = {"max_segments": 1}  # one EV for the whole photo
+GLOBAL, GLOBAL_NAME = {"max_segments": 1}, ", global"  # one EV for the whole photo; how such methods' names end
+WARM_START = "warm start"
 PATHS = {"I": "critic", "II": "discriminator"}
 ALONE = {"budget": 0, "learning_rate": 0.0, "warm_up": 0, "n_critic": 1}  # a game of one update, which changes nothing
 METHODS: dict[str, dict[str, Any]] = {  # what each learner changes; "budget" multiplies total_timesteps
     # Rewarded by the PSNR itself: what the policy can learn in as many updates, told what is good
     "paired": {"gamma": 1.0, "reward": "psnr", "max_slope": 4.0, "learning_rate": 1e-3, "budget": 8, **NO_WARM_START},
-    "warm start": dict(ALONE),
+    WARM_START: dict(ALONE),
     "pathwise": {"value": "pathwise"},
     **{form: {"value": value} for form, value in PATHS.items()},
     "q": {"value": "q"},
@@ -44,7 +46,7 @@ METHODS: dict[str, dict[str, Any]] = {  # what each learner changes; "budget" mu
     # Run only if named: the yardsticks' EV maps themselves; one EV for the whole photo
     "regression, free": {"budget": 2},
     "experts only, free": {"budget": 2},
-    "warm start, global": ALONE | GLOBAL,
+    WARM_START + GLOBAL_NAME: ALONE | GLOBAL,
     **{f"{form}, global": {"value": value, "budget": 0.2, **GLOBAL} for form, value in PATHS.items()},
     "regression, global": {"budget": 2, **GLOBAL},
     # Without a warm start; the dial of the trade-off between PSNR and the distance to the experts as a set
@@ -58,7 +60,7 @@ METHODS: dict[str, dict[str, Any]] = {  # what each learner changes; "budget" mu
     **{f"{form}, planes": PLANES | {"value": value, "budget": 4 / 3} for form, value in PATHS.items()},
     **{f"{form}, long": {"value": value, "budget": 3} for form, value in PATHS.items()},
 }
-MAIN = ("paired", "warm start", "pathwise", "I", "II", "q", "ddpg", "td3", "regression", "experts only")  # by default
+MAIN = ("paired", WARM_START, "pathwise", "I", "II", "q", "ddpg", "td3", "regression", "experts only")  # by default
 OFF_POLICY: dict[str, dict[str, Any]] = {  # further arguments of `build_off_policy`
     # A step takes 64 transitions, so each is learned from two or three times. Without a potential, or with critics no
     # faster than the actor, both run into the EV limit at once; with them they overshoot, and mostly recover late.
@@ -88,7 +90,7 @@ BASELINES = {  # each with the protocols that have it
 
 def changes(method: str) -> dict[str, Any]:
     """What a learner or a baseline changes in the shared configuration."""
-    return METHODS.get(method, GLOBAL if method.endswith(", global") else {})
+    return METHODS.get(method, GLOBAL if method.endswith(GLOBAL_NAME) else {})
 
 
 def known_methods(protocol: str) -> list[str]:

@@ -14,7 +14,7 @@ MISEXPOSED = KINDS["uneven"]  # EV uniform in -2.2..+0.6 for the whole photo, pl
 DEGRADATIONS: dict[str, Degradation] = {  # how each protocol exposes good photos wrongly, where it or a learner does
     "uneven-v1": MISEXPOSED,
     "backlit-v1": KINDS["backlit"],  # dark parts too dark, bright parts too bright, EV uniform in -1..+0.5; 8 bits
-    "fivek": MISEXPOSED,
+    "fivek": KINDS["dim"],
     "brackets-v1": KINDS["dark"],  # as much too dark as the dark frames of brackets, everywhere
 }
 SHARES = {"inputs": 0.4, "experts": 0.4, "test": 0.2}  # fractions of the photographs

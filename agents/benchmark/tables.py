@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.benchmark.measures import photographs, plain, summary
-from agents.benchmark.methods import BASELINES, METHODS
+from agents.benchmark.methods import BASELINES, GLOBAL_NAME, METHODS
 from agents.benchmark.protocols import NUM_FOLDS
 from agents.evaluation.formatting import UNKNOWN, aligned, ends, markdown, number, with_ends
 from agents.evaluation.statistics import Interval, crossed, paired, student
@@ -17,7 +17,6 @@ from agents.evaluation.statistics import Interval, crossed, paired, student
 REFERENCE = "paired"  # what the others are compared with, if nothing else is asked for
 CEILING = "regression"
 INTERVALS = ("gain", "crossed", "to_reference", "to_global")
-GLOBAL = ", global"  # ends the name of a method that gives the whole photo one EV
 
 
 class MethodRun(NamedTuple):
@@ -175,7 +174,8 @@ def table(finished: Sequence[MethodRun], reference: str | None = None) -> Table:
         reference = REFERENCE if REFERENCE in groups else next(iter(learners), None)
     ceiling = float(np.mean([run.gain for run in groups[CEILING]])) if CEILING in groups else math.nan
     return Table([_row(group, ceiling, *(
-        None if other == method else _difference(group, groups.get(other, [])) for other in (reference, method + GLOBAL)
+        None if other == method else _difference(group, groups.get(other, []))
+        for other in (reference, method + GLOBAL_NAME)
     )) for method, group in groups.items()], reference)
 
 

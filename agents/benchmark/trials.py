@@ -14,13 +14,14 @@ from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, I
 from agents.benchmark.measures import image_statistics, machine, peak_mb, plain, summary, versions
 from agents.benchmark.methods import BASELINES, OFF_POLICY
 from agents.benchmark.protocols import MISEXPOSED, Split
+from agents.benchmark.warm_starts import WarmStart
 from agents.evaluation.comparing import NUM_FITTED
 from agents.evaluation.judging import Evaluation, evaluate
 from agents.evaluation.metrics import psnr
 from agents.evaluation.whole_photos import as_levels, best_constant, best_evs, evaluate_full_size
 from agents.playing import Policy
 from agents.policy import ExposurePolicy
-from agents.saved_agent import save_agent
+from agents.saved_agent import load_agent, save_agent
 from agents.training.building import build
 from agents.training.configuration import TrainConfig, decay, task_settings
 from exposure_env.files import written_whole
@@ -39,6 +40,7 @@ class Trial(NamedTuple):
     training: list[Photo]  # photos with targets, on which constants are fitted
     full_size: bool  # whether the test photos are measured at full size, rather than as thumbnails
     degradation: Degradation = MISEXPOSED  # how yardsticks expose good photos wrongly
+    warm_start: WarmStart | None = None  # where the game begins, if not with a warm start of its own
 
     @property
     def task(self) -> ExposureTask:
@@ -129,8 +131,12 @@ def run_learner(trial: Trial, stem: Path) -> dict[str, Any]:
     curve.look(0)
     curve.cpu = curve.wall = 0.0  # the cost of the first look doesn't count
     cpu, wall = time.process_time(), time.perf_counter()
+    if trial.warm_start is not None:
+        model.policy.actor.load_state_dict(load_agent(trial.warm_start.agent).policy.actor.state_dict())
+        model.keep_reference()
     model.learn(trial.config.total_timesteps, [*callbacks, curve])
     cost = spent(cpu, wall, curve)
+    cost = cost if trial.warm_start is None else trial.warm_start.added(cost)
     evaluation = trial.evaluate(model, task)
     curve.points.append((model.num_timesteps, float(evaluation.values("psnr").mean())))
     if isinstance(model.policy, ExposurePolicy):

@@ -34,7 +34,7 @@ from exposure_env.task import ExposureTask
 DEMONSTRATIONS = 32  # versions of each expert's photo, if no number is given
 DEGRADATIONS: dict[str, Transform] = {
     "uneven": Misexpose(), "backlit": Backlight(), "mixed": OneOf(Misexpose(), Backlight()),
-    "dark": Misexpose((-5.5, -3.0), local=0.0),
+    "dim": Misexpose((-1.2, 0.2), local=0.0), "dark": Misexpose((-5.5, -3.0), local=0.0),
 }  # fmt: skip
 
 

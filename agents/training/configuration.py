@@ -64,7 +64,8 @@ class TrainConfig(Method):
     # once more; 0 for photos as they are
     fresh: int = 0
     fresh_scales: tuple[float, float] = (0.75, 1.0)  # smallest and largest crops, of inputs and experts' photos
-    degradation: Literal["uneven", "backlit", "mixed", "dark"] = "uneven"  # how demonstrations are exposed wrongly
+    # how demonstrations are exposed wrongly
+    degradation: Literal["uneven", "backlit", "mixed", "dim", "dark"] = "uneven"
     fresh_ev: float = 1.0  # largest EV, up or down, by which inputs are misexposed again [stops]
     fresh_local: float = 0.5  # standard deviation of the local EV map by which they are [stops]
 

@@ -111,6 +111,25 @@ def test_the_agent_lies_beside_and_repeats_the_results(done):
     np.testing.assert_allclose(again, [photo["psnr"] for photo in photos], atol=2e-3)
 
 
+@pytest.mark.parametrize("method", ["II", "I", "II, reference 100"])
+def test_a_game_begins_from_the_warm_start_that_is_there_and_comes_out_the_same(photos, tmp_path, method):
+    alone, shared = (make_benchmark("backlit-v1", photos, out=tmp_path / name, quick=True) for name in ("a", "b"))
+    cell, start = Cell(method, 4), Cell("warm start", 4)
+    assert shared.warm_start(cell) is None and alone.trial(cell).warm_start is None
+    for benchmark, cells in ((alone, [cell]), (shared, [start, cell])):
+        for each in cells:
+            benchmark.run_cell(each)
+    begun, beginning = shared.trial(cell).warm_start, read_cell(shared.path(start))["results"]
+    assert begun.agent == shared.path(start).with_suffix(".safetensors") and begun.results == beginning
+    one, other = (read_cell(benchmark.path(cell)) for benchmark in (alone, shared))
+    assert one["photos"] == other["photos"] and one["results"]["curve"] == other["results"]["curve"]
+    assert alone.path(cell).with_suffix(".safetensors").read_bytes() != begun.agent.read_bytes()
+    assert other["results"]["cpu_seconds"] > beginning["cpu_seconds"] > 0
+    for others in ("warm start", "II, no warm start", "II, global", "II, demonstrations 1", "paired", "ddpg"):
+        assert shared.warm_start(Cell(others, 4)) is None
+    assert changed(shared, fresh=3).warm_start(cell) is None and shared.warm_start(Cell(method, 5)) is None
+
+
 def test_what_is_finished_is_skipped_and_other_settings_are_refused(done, photos, tmp_path):
     cells = done.cells(["identity", "II"])
     assert all(map(done.finished, cells)) and list(done.run(cells)) == []
