@@ -16,7 +16,7 @@ from agents.evaluation.statistics import Interval, crossed, paired, student
 
 REFERENCE = "paired"  # what the others are compared with, if nothing else is asked for
 CEILING = "regression"
-INTERVALS = ("gain", "crossed", "to_reference", "to_global")
+INTERVALS = ("gain", "crossed", "to_reference", "to_global", "nearer")
 
 
 class MethodRun(NamedTuple):
@@ -93,6 +93,7 @@ class MethodRow(NamedTuple):
     crossed: Interval | None  # the same, over seeds and photographs; of a baseline, over photographs
     to_reference: Interval | None  # gain minus that of the table's reference, paired by seed [dB]
     to_global: Interval | None  # gain minus that of the same method with one EV for the whole photo, likewise [dB]
+    nearer: Interval | None  # distance minus that of the table's reference, paired by seed: below 0 is nearer
     share: float  # the mean gain as a fraction of the regression's
     ssim: float
     ev_correlation: float
@@ -127,11 +128,13 @@ class Table(NamedTuple):
             "with step": [number(row.ev_step_correlation) for row in self.rows],
             "mean abs. EV": [number(row.mean_abs_ev) for row in self.rows],
             "distance": [number(row.distance, ".4f") for row in self.rows],
+            f"distance minus {self.reference}'s": [with_ends(row.nearer, "+.4f") for row in self.rows],
             "CPU [s]": [number(row.cpu_seconds, ".0f") for row in self.rows],
             "peak [MB]": [number(row.peak_mb, ".0f") for row in self.rows],
             "seeds": [str(row.gain.n) for row in self.rows],
         }
-        optional = (f"minus {self.reference}", "local minus global", f"of the gain of {CEILING}")
+        optional = (f"minus {self.reference}", f"distance minus {self.reference}'s", "local minus global",
+                    f"of the gain of {CEILING}")
         shown = {name: cells for name, cells in columns.items() if name not in optional or {*cells} - {UNKNOWN}}
         return [list(shown), *map(list, zip(*shown.values(), strict=True))]
 
@@ -173,19 +176,21 @@ def table(finished: Sequence[MethodRun], reference: str | None = None) -> Table:
         learners = [method for method, group in groups.items() if group[0].learned]
         reference = REFERENCE if REFERENCE in groups else next(iter(learners), None)
     ceiling = float(np.mean([run.gain for run in groups[CEILING]])) if CEILING in groups else math.nan
-    return Table([_row(group, ceiling, *(
-        None if other == method else _difference(group, groups.get(other, []))
-        for other in (reference, method + GLOBAL_NAME)
-    )) for method, group in groups.items()], reference)
+    rows = []
+    for method, group in groups.items():
+        theirs = [] if method == reference else groups.get(reference, [])
+        compared = {"to_reference": _difference(group, theirs), "nearer": _difference(group, theirs, "distance"),
+                    "to_global": _difference(group, groups.get(method + GLOBAL_NAME, []))}
+        rows.append(_row(group, ceiling, compared))
+    return Table(rows, reference)
 
 
-def _row(group: list[MethodRun], ceiling: float, to_reference: Interval | None,
-         to_global: Interval | None) -> MethodRow:
+def _row(group: list[MethodRun], ceiling: float, compared: dict[str, Interval | None]) -> MethodRow:
     gain = student([run.gain for run in group])
     means = {name: _mean(group, name) for name in MethodRow._fields if name in group[0].results}
-    known = {"method": group[0].method, "gain": gain, "crossed": _crossed(group), "to_reference": to_reference,
-             "to_global": to_global, "share": gain.mean / ceiling if ceiling > 0 else math.nan}
-    return MethodRow(**dict.fromkeys(MethodRow._fields, math.nan) | means | known)
+    known = {"method": group[0].method, "gain": gain, "crossed": _crossed(group),
+             "share": gain.mean / ceiling if ceiling > 0 else math.nan}
+    return MethodRow(**dict.fromkeys(MethodRow._fields, math.nan) | means | known | compared)
 
 
 def _crossed(group: list[MethodRun]) -> Interval | None:
@@ -197,13 +202,16 @@ def _crossed(group: list[MethodRun]) -> Interval | None:
     return None if group[0].learned else student(gains[0])
 
 
-def _difference(ours: list[MethodRun], theirs: list[MethodRun]) -> Interval | None:
-    """The difference in gain, paired by seed; a baseline is the same for all seeds."""
+def _difference(ours: list[MethodRun], theirs: list[MethodRun], what: str = "") -> Interval | None:
+    """The difference in gain or in another result, paired by seed; a baseline is the same for all seeds."""
     seeds = [{run.seed for run in group if run.learned} for group in (ours, theirs)]
     either = seeds[0] | seeds[1] or {0}
-    gains = [{run.seed: run.gain for run in group} if own else {seed: group[0].gain for seed in either}
-             for group, own in zip((ours, theirs), seeds, strict=True) if group]
-    return paired(*gains) if len(gains) == 2 and gains[0].keys() & gains[1].keys() else None
+    values = []
+    for group, own in zip((ours, theirs), seeds, strict=True):
+        found = {run.seed: run.results.get(what) if what else run.gain for run in group}
+        values.append(found if own or not group else dict.fromkeys(either, found[group[0].seed]))
+    known = [{seed: value for seed, value in found.items() if value is not None} for found in values]
+    return paired(*known) if known[0].keys() & known[1].keys() else None
 
 
 def _mean(group: list[MethodRun], name: str) -> float:

@@ -25,13 +25,14 @@ def number(value: float, form: str = ".2f") -> str:
     return UNKNOWN if math.isnan(value) else f"{value:{form}}"
 
 
-def ends(interval: Interval | None) -> str:
+def ends(interval: Interval | None, form: str = "+.2f") -> str:
     """The ends of an interval, as in "+1.20 to +1.80"; "-" where there is none."""
-    return UNKNOWN if interval is None or math.isnan(interval.low) else f"{interval.low:+.2f} to {interval.high:+.2f}"
+    known = interval is not None and not math.isnan(interval.low)
+    return f"{interval.low:{form}} to {interval.high:{form}}" if known else UNKNOWN
 
 
-def with_ends(interval: Interval | None) -> str:
+def with_ends(interval: Interval | None, form: str = "+.2f") -> str:
     """The mean, and its interval where there is one, as in "-0.10 (-0.30 to +0.10)"; "-" for None."""
     if interval is None:
         return UNKNOWN
-    return f"{interval.mean:+.2f}" + ("" if math.isnan(interval.low) else f" ({ends(interval)})")
+    return f"{interval.mean:{form}}" + ("" if math.isnan(interval.low) else f" ({ends(interval, form)})")

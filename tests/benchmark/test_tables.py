@@ -88,6 +88,19 @@ def test_local_minus_global():
     assert "local minus global" not in columns(tables.table(tables.runs(cells)))["II"]
 
 
+def test_nearness_to_the_experts_is_compared_seed_by_seed_too():
+    cells = [cell(method, seed, [16.0]) for method in ("II", "warm start") for seed in (0, 1)]
+    for each, luminance in zip(cells, (0.5, 0.6, 0.9, 0.8), strict=True):  # the experts' is 0.4 and 0.6
+        each["photos"][0]["statistics"] = [luminance, 0.2, 0.3]
+    found = rows(cells, "warm start")
+    runs = {(run.method, run.seed): run.results["distance"] for run in tables.runs(cells)}
+    gaps = [runs["II", seed] - runs["warm start", seed] for seed in (0, 1)]
+    assert found["II"].nearer == student(gaps) and found["II"].nearer.mean < 0 and found["warm start"].nearer is None
+    heading = "distance minus warm start's"
+    assert columns(tables.table(tables.runs(cells), "warm start"))["II"][heading].startswith(f"{np.mean(gaps):+.4f} (")
+    assert heading not in columns(tables.table(tables.runs(cells), "paired"))["II"]
+
+
 def test_the_share_is_of_the_regressions_gain_and_says_so():
     cells = [cell("II", seed, [15 + gain]) for seed, gain in enumerate(GAINS)]
     assert not [name for name in tables.table(tables.runs(cells)).lines()[0] if "of the" in name]
