@@ -26,7 +26,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {  # what each changes in the preset; the
               "total_timesteps": 6_000},
     # Real exposures, a dark and a normal frame of each scene: 3.3 to 5.5 stops apart
     "brackets-v1": {"segmenter": "felzenszwalb", "max_segments": 6, "fusion": "mask_pyramid", "max_ev": 6.0,
-                    "degradation": "dark"},
+                    "degradation": "dark", "warm_start": 300, "total_timesteps": 12_000},
 }
 FULL_SIZE = ("fivek", "brackets-v1")  # protocols of pairs: tested fold by fold, on whole photos at full size
 GLOBAL, GLOBAL_NAME = {"max_segments": 1}, ", global"  # one EV for the whole photo; how such methods' names end

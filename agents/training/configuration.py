@@ -100,9 +100,10 @@ _SEGMENTS = TrainConfig(
     total_timesteps=30_000,
 )  # fmt: skip
 PRESETS = {
-    # Of few scenes a discriminator soon knows too much: nearer to the warm start, and more kinds of crops
+    # Of few scenes a discriminator soon knows too much: nearer to the warm start, more kinds of crops, and it must see
+    # what a wrong exposure is
     "quick": replace(_SEGMENTS, degradation="uneven", warm_start=300, reference_penalty=150.0, learning_rate=1e-4,
-                     fresh_scales=(0.6, 1.0), total_timesteps=6_000),
+                     misexposed=0.5, misexposed_local=1.0, fresh_scales=(0.6, 1.0), total_timesteps=6_000),
     "recommended": _SEGMENTS,
     "planes": TrainConfig(ev_penalty=1.0),
     "paper": TrainConfig(
