@@ -20,7 +20,6 @@ import tyro
 from agents.benchmark.cells import QUICK
 from agents.benchmark.claims.tables import Measured, write_tables
 from agents.benchmark.claims.trainings import CLAIMS, Order, run_orders, variants_of
-from agents.benchmark.methods import NO_WARM_START, NO_WARM_START_RATE
 from agents.json_files import read_json
 from agents.training.configuration import PRESETS
 
@@ -40,8 +39,7 @@ class PaperClaims:
 
 
 def main(options: PaperClaims) -> None:
-    base = replace(PRESETS["recommended"], **NO_WARM_START, learning_rate=NO_WARM_START_RATE,  # the paper has none
-                   device="cpu", total_timesteps=options.timesteps)
+    base = replace(PRESETS["planes"], device="cpu", total_timesteps=options.timesteps)
     if options.quick:
         base = replace(base, **QUICK)
         options = replace(options, seeds=options.seeds[:1], only=options.only or ("gradients", "cost"))

@@ -79,7 +79,7 @@ VARIANTS: dict[str, Variant] = {
     "II, Mertens fused": Variant(lambda base: _second(base, fusion="mertens")),
     "II, Mertens local": Variant(lambda base: _second(base, fusion="mertens", reward_image="local")),
     "paper": Variant(_paper),
-    "paper, faster rates": Variant(lambda base: _paper(base, **_values(PRESETS["planes"], RATES))),
+    "paper, quick's rates": Variant(lambda base: _paper(base, **_values(PRESETS["planes"], RATES))),
 }
 
 
@@ -100,7 +100,7 @@ CLAIMS: dict[str, Claim] = {
     "reward_image": Claim("4", "the discriminator can judge the local image; the blend is what is delivered",
                           ("II", "II, reward local", "II, reward both", "II, Mertens fused", "II, Mertens local")),
     "presets": Claim("5.1", "the paper's settings, next to the recommended ones",
-                     ("II", "paper", "paper, faster rates")),
+                     ("II", "paper", "paper, quick's rates")),
 }
 
 

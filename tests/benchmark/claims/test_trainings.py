@@ -45,7 +45,7 @@ def test_what_the_trainings_change():
     assert configs["II, 1 mini-batch, rate over 8"]["learning_rate"] == base.learning_rate / 8
     ours = asdict(PRESETS["paper"])
     assert {name for name in ours if configs["paper"][name] != ours[name]} == {"total_timesteps", "seed"}
-    rates = {name for name in ours if configs["paper, faster rates"][name] != configs["paper"][name]}
+    rates = {name for name in ours if configs["paper, quick's rates"][name] != configs["paper"][name]}
     assert rates <= {name for name in ours if "learning_rate" in name} and "learning_rate" in rates
 
 
