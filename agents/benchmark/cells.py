@@ -141,7 +141,7 @@ class Benchmark:
     def trial(self, cell: Cell) -> Trial:
         """A cell's photos and settings, ready to run."""
         return Trial(cell.method, self.cell_config(cell), *self.data(cell.fold), self.protocol in FULL_SIZE,
-                     DEGRADATIONS[self.protocol], self.warm_start(cell))
+                     DEGRADATIONS[self.protocol])
 
     def warm_start(self, cell: Cell) -> WarmStart | None:
         """The warm start that a cell's game may begin from, if there is such a cell and it is finished."""
@@ -166,7 +166,9 @@ class Benchmark:
             trial = self.trial(cell)
             if cell.method in YARDSTICKS:
                 return run_yardstick(trial)
-            return run_learner(trial, path.with_suffix("")) if cell.method in METHODS else run_baseline(trial)
+            if cell.method in METHODS:
+                return run_learner(trial, path.with_suffix(""), self.warm_start(cell))
+            return run_baseline(trial)
 
         make_once(path, lambda: self.finished(cell), lambda: self.settings(cell), work, list(self.folders.values()),
                   [path.with_suffix(suffix) for suffix in (".safetensors", ".zip")])

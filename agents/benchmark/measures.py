@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,13 @@ def versions() -> dict[str, str]:
 def machine() -> str:
     """The kind of machine this is, without anything that identifies it."""
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
+
+
+def total_cost(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The cost of the parts of a training: the sums of "cpu_seconds" and "wall_seconds", and the highest "peak_mb"."""
+    seconds = {name: round(sum(part[name] for part in parts), 2) for name in ("cpu_seconds", "wall_seconds")}
+    peaks = [part["peak_mb"] for part in parts if part["peak_mb"] is not None]
+    return seconds | {"peak_mb": max(peaks, default=None)}
 
 
 def peak_mb() -> int | None:

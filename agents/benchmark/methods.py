@@ -5,8 +5,8 @@ from typing import Any
 
 from agents.training.configuration import PRESETS
 
-NO_WARM_START = {"warm_start": 0, "reference_penalty": 0.0, "misexposed": 0.5, "misexposed_local": 1.0}
-NO_WARM_START_RATE = 5e-4  # the actor's, which then begins with nothing
+MISEXPOSED = {"misexposed": 0.5, "misexposed_local": 1.0}  # half of the discriminator's fakes are misexposed experts
+NO_WARM_START = {"warm_start": 0, "reference_penalty": 0.0, **MISEXPOSED}
 _PLANES, _RECOMMENDED = (asdict(PRESETS[name]) for name in ("planes", "recommended"))
 PLANES = {  # the preset `planes`, in what it changes in the preset `recommended`, except plan and budget
     name: value for name, value in _PLANES.items()
@@ -50,13 +50,13 @@ METHODS: dict[str, dict[str, Any]] = {  # what each learner changes; "budget" mu
     WARM_START + GLOBAL_NAME: ALONE | GLOBAL,
     **{f"{form}, global": {"value": value, "budget": 0.2, **GLOBAL} for form, value in PATHS.items()},
     "regression, global": {"budget": 2, **GLOBAL},
-    # Without a warm start; the dial of the trade-off between PSNR and the distance to the experts as a set; half of the
-    # discriminator's fakes experts' photos, exposed wrongly
-    **{f"{form}, no warm start": {"value": value, "budget": 2, "learning_rate": NO_WARM_START_RATE, **NO_WARM_START}
+    # Without a warm start; the dial of the trade-off between PSNR and the distance to the experts as a set; with
+    # misexposed fakes
+    **{f"{form}, no warm start": {"value": value, "budget": 2, "learning_rate": 5e-4, **NO_WARM_START}
        for form, value in PATHS.items()},
     **{f"II, reference {weight}": {"value": "discriminator", "reference_penalty": float(weight)}
        for weight in (0, 3, 30, 100)},
-    "II, misexposed 0.5": {"value": "discriminator", "misexposed": 0.5, "misexposed_local": 1.0},
+    "II, misexposed 0.5": {"value": "discriminator", **MISEXPOSED},
     "II, demonstrations 1": {"value": "discriminator", "reference_penalty": 0.0, "demonstration_weight": 1.0},
     # What shaping is worth, the network on all planes, a long budget
     "I, shaping": {"value": "critic", "shaping": True},

@@ -6,16 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from agents.benchmark.methods import PROTOCOLS
 from agents.training.building import DEGRADATIONS as KINDS
 from exposure_env.photos import Degradation, Photo, sample_photos, thumbnail
 from exposure_env.settings import TaskConfig
 
 MISEXPOSED = KINDS["uneven"]  # EV uniform in -2.2..+0.6 for the whole photo, plus a smooth local map; 8 bits
-DEGRADATIONS: dict[str, Degradation] = {  # how each protocol exposes good photos wrongly, where it or a learner does
-    "uneven-v1": MISEXPOSED,
-    "backlit-v1": KINDS["backlit"],  # dark parts too dark, bright parts too bright, EV uniform in -1..+0.5; 8 bits
-    "fivek": KINDS["dim"],
-    "brackets-v1": KINDS["dark"],  # as much too dark as the dark frames of brackets, everywhere
+DEGRADATIONS: dict[str, Degradation] = {  # how the learners of each protocol expose good photos wrongly
+    name: KINDS[settings["degradation"]] for name, settings in PROTOCOLS.items()
 }
 SHARES = {"inputs": 0.4, "experts": 0.4, "test": 0.2}  # fractions of the photographs
 CROPS = {"inputs": 8, "experts": 8, "test": 4}  # per photograph

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.benchmark.measures import photographs, plain, summary
+from agents.benchmark.measures import photographs, plain, summary, total_cost
 from agents.benchmark.methods import BASELINES, GLOBAL_NAME, METHODS
 from agents.benchmark.protocols import NUM_FOLDS
 from agents.evaluation.formatting import UNKNOWN, aligned, ends, markdown, number, with_ends
@@ -76,9 +76,7 @@ def _joined(parts: list[dict[str, Any]]) -> MethodRun:
         weights = [len(part["photos"]) for part in parts]
         curves = np.array([result["curve"] for result in results])  # (folds, points, 2)
         joined["curve"] = np.average(curves, axis=0, weights=weights).tolist()
-        joined |= {name: sum(result[name] for result in results) for name in ("cpu_seconds", "wall_seconds")}
-        peaks = [result["peak_mb"] for result in results if result["peak_mb"] is not None]
-        joined["peak_mb"] = max(peaks, default=None)
+        joined |= total_cost(results)
     timesteps = settings["config"].get("total_timesteps")
     return MethodRun(settings["protocol"], settings["method"], settings["seed"], timesteps, joined,
                      photographs(photos, settings))
@@ -202,16 +200,15 @@ def _crossed(group: list[MethodRun]) -> Interval | None:
     return None if group[0].learned else student(gains[0])
 
 
-def _difference(ours: list[MethodRun], theirs: list[MethodRun], what: str = "") -> Interval | None:
-    """The difference in gain or in another result, paired by seed; a baseline is the same for all seeds."""
+def _difference(ours: list[MethodRun], theirs: list[MethodRun], what: str = "gain") -> Interval | None:
+    """The difference in gain or in a result, paired by seed; a baseline is the same for all seeds."""
     seeds = [{run.seed for run in group if run.learned} for group in (ours, theirs)]
     either = seeds[0] | seeds[1] or {0}
     values = []
     for group, own in zip((ours, theirs), seeds, strict=True):
-        found = {run.seed: run.results.get(what) if what else run.gain for run in group}
+        found = {run.seed: run.gain if what == "gain" else run.results[what] for run in group}
         values.append(found if own or not group else dict.fromkeys(either, found[group[0].seed]))
-    known = [{seed: value for seed, value in found.items() if value is not None} for found in values]
-    return paired(*known) if known[0].keys() & known[1].keys() else None
+    return paired(*values) if values[0].keys() & values[1].keys() else None
 
 
 def _mean(group: list[MethodRun], name: str) -> float:

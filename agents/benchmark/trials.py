@@ -11,7 +11,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from agents.baselines.ev_maps import GreyRule
 from agents.baselines.off_policy import build_off_policy
 from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle
-from agents.benchmark.measures import image_statistics, machine, peak_mb, plain, summary, versions
+from agents.benchmark.measures import image_statistics, machine, peak_mb, plain, summary, total_cost, versions
 from agents.benchmark.methods import BASELINES, OFF_POLICY
 from agents.benchmark.protocols import MISEXPOSED, Split
 from agents.benchmark.warm_starts import WarmStart
@@ -40,7 +40,6 @@ class Trial(NamedTuple):
     training: list[Photo]  # photos with targets, on which constants are fitted
     full_size: bool  # whether the test photos are measured at full size, rather than as thumbnails
     degradation: Degradation = MISEXPOSED  # how yardsticks expose good photos wrongly
-    warm_start: WarmStart | None = None  # where the game begins, if not with a warm start of its own
 
     @property
     def task(self) -> ExposureTask:
@@ -114,12 +113,13 @@ def curve_of(trial: Trial, task: ExposureTask) -> Curve:
                  trial.config.total_timesteps / NUM_POINTS)
 
 
-def run_learner(trial: Trial, stem: Path) -> dict[str, Any]:
+def run_learner(trial: Trial, stem: Path, start: WarmStart | None = None) -> dict[str, Any]:
     """Trains and tests an agent, and writes it to a file.
 
     Args:
         trial: The trial to run.
         stem: Path of the agent's file, without the suffix.
+        start: Where the game begins, if not with a warm start of its own.
 
     Returns:
         The content of the cell's file, except its settings.
@@ -131,12 +131,11 @@ def run_learner(trial: Trial, stem: Path) -> dict[str, Any]:
     curve.look(0)
     curve.cpu = curve.wall = 0.0  # the cost of the first look doesn't count
     cpu, wall = time.process_time(), time.perf_counter()
-    if trial.warm_start is not None:
-        model.policy.actor.load_state_dict(load_agent(trial.warm_start.agent).policy.actor.state_dict())
+    if start is not None:
+        model.policy.actor.load_state_dict(load_agent(start.agent).policy.actor.state_dict())
         model.keep_reference()
     model.learn(trial.config.total_timesteps, [*callbacks, curve])
-    cost = spent(cpu, wall, curve)
-    cost = cost if trial.warm_start is None else trial.warm_start.added(cost)
+    cost = total_cost([spent(cpu, wall, curve), *([] if start is None else [start.results])])
     evaluation = trial.evaluate(model, task)
     curve.points.append((model.num_timesteps, float(evaluation.values("psnr").mean())))
     if isinstance(model.policy, ExposurePolicy):

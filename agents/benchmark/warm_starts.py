@@ -24,12 +24,6 @@ class WarmStart(NamedTuple):
     agent: Path
     results: dict[str, Any]  # of its cell: "cpu_seconds", "wall_seconds" and "peak_mb"
 
-    def added(self, cost: dict[str, Any]) -> dict[str, Any]:
-        """The cost of a game that began from it, with its own."""
-        peaks = [peak for peak in (cost["peak_mb"], self.results["peak_mb"]) if peak is not None]
-        seconds = {name: round(cost[name] + self.results[name], 2) for name in ("cpu_seconds", "wall_seconds")}
-        return seconds | {"peak_mb": max(peaks, default=None)}
-
 
 def share(game: TrainConfig, start: TrainConfig) -> bool:
     """Whether a game would make the warm start that `start` makes.

@@ -33,9 +33,12 @@ from exposure_env.task import ExposureTask
 
 DEMONSTRATIONS = 32  # versions of each expert's photo, if no number is given
 DEGRADATIONS: dict[str, Transform] = {
-    "uneven": Misexpose(), "backlit": Backlight(), "mixed": OneOf(Misexpose(), Backlight()),
-    "dim": Misexpose((-1.2, 0.2), local=0.0), "dark": Misexpose((-5.5, -3.0), local=0.0),
-}  # fmt: skip
+    "uneven": Misexpose(),
+    "backlit": Backlight(),  # dark parts too dark, bright parts too bright, EV uniform in -1..+0.5; 8 bits
+    "mixed": OneOf(Misexpose(), Backlight()),
+    "dim": Misexpose((-1.2, 0.2), local=0.0),
+    "dark": Misexpose((-5.5, -3.0), local=0.0),  # as the dark frames of brackets, everywhere
+}
 
 
 def build(

@@ -115,11 +115,11 @@ def test_the_agent_lies_beside_and_repeats_the_results(done):
 def test_a_game_begins_from_the_warm_start_that_is_there_and_comes_out_the_same(photos, tmp_path, method):
     alone, shared = (make_benchmark("backlit-v1", photos, out=tmp_path / name, quick=True) for name in ("a", "b"))
     cell, start = Cell(method, 4), Cell("warm start", 4)
-    assert shared.warm_start(cell) is None and alone.trial(cell).warm_start is None
+    assert shared.warm_start(cell) is None and alone.warm_start(cell) is None
     for benchmark, cells in ((alone, [cell]), (shared, [start, cell])):
         for each in cells:
             benchmark.run_cell(each)
-    begun, beginning = shared.trial(cell).warm_start, read_cell(shared.path(start))["results"]
+    begun, beginning = shared.warm_start(cell), read_cell(shared.path(start))["results"]
     assert begun.agent == shared.path(start).with_suffix(".safetensors") and begun.results == beginning
     one, other = (read_cell(benchmark.path(cell)) for benchmark in (alone, shared))
     assert one["photos"] == other["photos"] and one["results"]["curve"] == other["results"]["curve"]
