@@ -5,7 +5,6 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from exposure_env import episode
 from exposure_env.decoding import decode
@@ -127,7 +126,10 @@ class Visited:
 
 def halved(planes: Tensor, halvings: int) -> Tensor:
     """The planes averaged down by a factor of 2^halvings: cheaper to process, and blind to one-pixel seams."""
-    return functional.avg_pool2d(planes, 2**halvings) if halvings else planes
+    for _ in range(halvings):  # by slices, rows first: several times as fast as avg_pool2d on a CPU
+        rows = planes[..., ::2, :] + planes[..., 1::2, :]
+        planes = (rows[..., ::2] + rows[..., 1::2]) / 4
+    return planes
 
 
 def observed_planes(observations: Tensor | Mapping[str, Tensor]) -> Tensor:

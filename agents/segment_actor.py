@@ -79,7 +79,7 @@ class SegmentActor(nn.Module):
         photo, local = planes[:, LAYOUT["photo"]], planes[:, LAYOUT["local"]]
         look = self.look(photo, halved(planes[:, LAYOUT["mask"]], self.halvings))
         change = halved(light(local) - look.bright, self.halvings)[:, 0]
-        done = planes[:, LAYOUT["done"]].mean((1, 2, 3))
+        done = planes[:, LAYOUT["exposed"]].mean((1, 2, 3))
         return self.decide(look.at(torch.arange(len(planes), device=planes.device), torch.zeros_like(done).long()),
                            change.mean((1, 2)), self._brighter(look.around[:, 0], change), done)[:, None]
 
@@ -143,7 +143,7 @@ class SegmentActor(nn.Module):
         with torch.no_grad():
             bright = light(photos)
             weights, areas, around, numbers, lights = self._measured(seen, halved(bright, self.halvings), masks)
-            rough = functional.avg_pool2d(weights, 4) * 16
+            rough = halved(weights, 2) * 16
         return Look((field * weights).sum((2, 3)), torch.einsum("nkyx,ncyx->nkc", rough, features), numbers, lights,
                     areas, around, bright)
 
@@ -191,7 +191,7 @@ def log_light(light: Tensor) -> Tensor:
 
 def surroundings(masks: Tensor) -> Tensor:
     """(N, K, h, w) shares of the pixels just outside each segment; everything where it has no outside."""
-    blurred = functional.avg_pool2d(functional.avg_pool2d(masks, 2), 5, stride=1, padding=2)
+    blurred = functional.avg_pool2d(halved(masks, 1), 5, stride=1, padding=2)
     outside = functional.interpolate(blurred, scale_factor=2, mode="nearest") * (1 - masks) + 1e-6
     return outside / outside.sum((2, 3), keepdim=True)
 

@@ -8,7 +8,7 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv
 
 from exposure_env.episode import EpisodeState
-from exposure_env.scenes import reset_info
+from exposure_env.infos import blank, single
 from exposure_env.task import ExposureTask, Outcome
 from exposure_env.vector import ExposureVectorEnv
 
@@ -82,11 +82,10 @@ class ExposureVecEnv(VecEnv):
         for i in range(self.num_envs):
             info = _one(batched, i)
             if dones[i]:
-                last = info.pop("final_info")
-                episode = {"r": float(self._returns[i]), "l": int(self._lengths[i])}
-                info = {**last, "terminal_observation": info["final_obs"], "TimeLimit.truncated": False}
-                info["episode"] = episode
-                self.reset_infos[i] = {key: batched[key][i] for key in ("photo", "num_segments")}
+                last, observation = info.pop("final_info"), info.pop("final_obs")
+                self.reset_infos[i] = info
+                info = {**last, "terminal_observation": observation, "TimeLimit.truncated": False}
+                info["episode"] = {"r": float(self._returns[i]), "l": int(self._lengths[i])}
             infos.append(info)
         self._returns[dones], self._lengths[dones] = 0, 0
         return observations, rewards.astype(np.float32), dones, infos
@@ -108,7 +107,8 @@ class ExposureVecEnv(VecEnv):
             raise ValueError(f"this is not the state of an ExposureVecEnv: it lacks {sorted(missing)}")
         self.envs.load_state_dict(state["envs"])
         self._returns, self._lengths = np.array(state["returns"]), np.array(state["lengths"])
-        self.reset_infos = [reset_info(scene) for scene in self.envs.scenes]
+        begun = blank(self.envs.state, [scene.index for scene in self.envs.scenes], self.task.parts)
+        self.reset_infos = [single(begun, i) for i in range(self.num_envs)]
         self._reset_seeds()
         self._reset_options()
 
@@ -160,4 +160,9 @@ def adapted(env: Any) -> Any:
 def _one(batched: dict[str, Any], index: int) -> dict[str, Any]:
     """The info of one environment, from Gymnasium's batched form."""
     present = {key: value for key, value in batched.items() if not key.startswith("_") and batched[f"_{key}"][index]}
-    return {key: _one(value, index) if isinstance(value, dict) else value[index] for key, value in present.items()}
+    return {key: _one(value, index) if isinstance(value, dict) else _own(value[index]) for key, value in present.items()}
+
+
+def _own(value: Any) -> Any:
+    """A number of Python's, or what it is."""
+    return value.item() if isinstance(value, np.generic) else value

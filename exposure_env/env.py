@@ -7,11 +7,11 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from exposure_env import infos
 from exposure_env.episode import is_done
 from exposure_env.observations import Canvas, ObsType, checked_action, checked_seed, observation_space
 from exposure_env.photos import Photo
 from exposure_env.render import storyboard_panel
-from exposure_env.scenes import reset_info
 from exposure_env.task import ExposureTask, Scene
 
 
@@ -28,8 +28,9 @@ class ExposureEnv(gym.Env):
     Reward: 0 until the last segment, then the score of the result minus that of the untouched photo (`relative`), or
     the score alone (eq. 3). Episodes terminate at the last segment; they are never truncated.
 
-    Info: reset gives "photo" (index in the data set, -1 for a photo from elsewhere) and "num_segments"; a step gives
-    "segment" and "ev" [stops], the last one also "score", "input_score" (0 unless rewards are relative) and "evs" (K,).
+    Info, with the same keys from reset to the last step: "photo" (index in the data set, -1 for a photo from elsewhere),
+    "num_segments"; "segment" and "ev" [stops] of the step just taken (-1 and 0 at reset), "evs" (K,) so far; at the end
+    "score" and, where rewards are relative, "input_score", until then 0; "rewards", a dict, if the reward has parts.
 
     Args:
         photos: Any `Sequence[Photo]`, a folder's path, or None for the sample photos.
@@ -73,7 +74,7 @@ class ExposureEnv(gym.Env):
         self.state = self.task.start([self.scene])
         self._canvas.begin(self.state)
         self._last = (None, None)
-        return self._observation(), reset_info(self.scene)
+        return self._observation(), infos.single(self._blank())
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Gives the next segment its exposure.
@@ -91,7 +92,7 @@ class ExposureEnv(gym.Env):
         if outcome:
             self._canvas.show(self.state, outcome.image, np.arange(1))
         reward = float(self.task.rewards(before, self.state, done, outcome)[0])
-        info = {"segment": int(before.step[0]), "ev": float(ev[0]), **(outcome.info(0) if outcome else {})}
+        info = infos.single(infos.stepped(self._blank(), before, ev, np.arange(1), outcome, np.arange(1)))
         self._last = (info["ev"], reward)
         return self._observation(), reward, bool(done[0]), False, info
 
@@ -106,6 +107,9 @@ class ExposureEnv(gym.Env):
         if self.state is None:
             raise ValueError("no result without an episode: call reset() first")
         return self.task.fused(self.state)[0]
+
+    def _blank(self) -> dict[str, Any]:
+        return infos.blank(self.state, [self.scene.index], self.task.parts)
 
     def _observation(self) -> Any:
         batch = self._canvas.observe(self.state)

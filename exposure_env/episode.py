@@ -16,7 +16,7 @@ from exposure_env.image import Array, Space, clip
 Planes = Literal["paper", "full"]
 LAYOUT = {  # where each part lies among the planes that `observe` gives; defined only here
     "photo": slice(0, 3), "segment": slice(3, 6), "local": slice(6, 9),
-    "mask": slice(9, 10), "done": slice(10, 11), "progress": slice(11, 12),
+    "mask": slice(9, 10), "exposed": slice(10, 11), "progress": slice(11, 12),
 }  # fmt: skip
 CHANNELS = {"paper": LAYOUT["local"].stop, "full": LAYOUT["progress"].stop}
 

@@ -131,8 +131,3 @@ class PhotoScores:
             self._scores = {}
         self._judge = judge
         return self._scores
-
-
-def reset_info(scene: Scene) -> dict[str, int]:
-    """The info that `reset` gives about a photo."""
-    return {"photo": scene.index, "num_segments": scene.num_segments}

@@ -28,11 +28,7 @@ class Outcome(NamedTuple):
     image: np.ndarray  # (N, size, size, 3) float32: the blended result
     score: np.ndarray  # (N,) float64
     input_score: np.ndarray  # (N,) float64 scores of the untouched photos; 0 where rewards are absolute
-
-    def info(self, index: int) -> dict[str, Any]:
-        """The info of one episode's last step, apart from its segment and EV."""
-        return {"score": float(self.score[index]), "input_score": float(self.input_score[index]),
-                "evs": self.state.evs[index].copy()}
+    parts: dict[str, np.ndarray]  # what the scores are made of, by name, each (N,); see `rewards.RewardModel`
 
 
 class ExposureTask:
@@ -63,6 +59,7 @@ class ExposureTask:
             raise ValueError(f"segmenter must be callable or one of {list(SEGMENTERS)}, not {segmenter!r}")
         self.segmenter = segmenter
         self.reward_model = rewards.resolve_reward(reward_model)
+        self.parts = tuple(getattr(self.reward_model, "parts", ()))  # names of the parts that it promises to report
         self.potential = None if self.config.shaping is None else rewards.resolve_reward(self.config.shaping)
         self.fusion = resolve_fusion(self.config.fusion)
         self._scenes = Scenes(self.photos, self.segmenter, self.config)
@@ -158,17 +155,15 @@ class ExposureTask:
         Raises:
             ValueError: If the model returns a wrong shape or a score that is not finite.
         """
-        shown = self.shown(state, fused)
-        model = model or self.reward_model
-        return sum(rewards.score(model, image, state.photos, state.targets) for image in shown) / len(shown)
+        return self._scored(model or self.reward_model, self.shown(state, fused), state.photos, state.targets).scores
 
     def judge(self, state: EpisodeState) -> Outcome:
         """The outcome of N finished episodes, arrays or tensors; the untouched photos are scored beside the results."""
         image = self.fused(state)
-        score = self.score(state, fused=image)
+        score, parts = self._scored(self.reward_model, self.shown(state, image), state.photos, state.targets)
         if not self.config.relative:
-            return Outcome(state, image, score, array_namespace(score).zeros_like(score))
-        return Outcome(state, image, score, self.score(untouched(state), fused=state.photos))
+            return Outcome(state, image, score, array_namespace(score).zeros_like(score), parts)
+        return Outcome(state, image, score, self.score(untouched(state), fused=state.photos), parts)
 
     def finish(self, state: EpisodeState, scenes: Sequence[Scene] = ()) -> Outcome:
         """As `judge` for arrays, from one call of the reward model (two for `reward_image="both"`).
@@ -187,12 +182,20 @@ class ExposureTask:
             shown = [np.concatenate([image, inputs[unknown]]) for image in shown]
             targets = None if targets is None else np.concatenate([targets, targets[unknown]])
             inputs = np.concatenate([inputs, inputs[unknown]])
-        both = [np.asarray(rewards.score(self.reward_model, image, inputs, targets), np.float64) for image in shown]
-        mean = sum(both) / len(both)
+        scores_now, parts = self._scored(self.reward_model, shown, inputs, targets)
+        mean = np.asarray(scores_now, np.float64)
         known[unknown] = mean[num:]
         if kept:
             scores.update({scenes[i].index: float(known[i]) for i in unknown if scenes[i].index >= 0})
-        return Outcome(state, fused, mean[:num], known)
+        parts = {name: np.asarray(values, np.float64)[:num] for name, values in parts.items()}
+        return Outcome(state, fused, mean[:num], known, parts)
+
+    @staticmethod
+    def _scored(model: Any, shown: list[Array], inputs: Array, targets: Array | None) -> rewards.Scored:
+        """The mean scores and parts of all images that show the same N results."""
+        each = [rewards.scored(model, image, inputs, targets) for image in shown]
+        means = {name: sum(one.parts[name] for one in each) / len(each) for name in each[0].parts}
+        return rewards.Scored(sum(one.scores for one in each) / len(each), means)
 
     @property
     def photo_scores(self) -> dict[int, float]:

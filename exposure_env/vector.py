@@ -10,6 +10,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from exposure_env import infos
 from exposure_env.episode import EpisodeState, is_done, select
 from exposure_env.observations import Canvas, ObsType, checked_action, checked_seed, observation_space
 from exposure_env.parsing import parse_json
@@ -96,8 +97,8 @@ class ExposureVectorEnv(VectorEnv):
             raise ValueError(f"reset_mask must be a boolean array of shape ({self.num_envs},), not all False: {mask!r}")
         if self.state is None and not mask.all():
             raise ValueError("the first reset must start all episodes: leave reset_mask out")
-        info = self._begin(np.flatnonzero(mask), [checked_seed(each) for each in seed], wanted)
-        return self._canvas.observe(self.state), info
+        self._begin(np.flatnonzero(mask), [checked_seed(each) for each in seed], wanted)
+        return self._canvas.observe(self.state), infos.masked(self._blank(), mask)
 
     def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Gives the next segment of every photo its exposure.
@@ -128,24 +129,18 @@ class ExposureVectorEnv(VectorEnv):
         rewards = np.where(stale, 0.0, self.task.rewards(before, after, done, self.finished))
         self.state, self._over, self._last = after, done.copy(), np.stack([evs, rewards], axis=1, dtype=np.float64)
 
-        def told(which: np.ndarray, **more: Any) -> dict[str, Any]:
-            return _told(which, segment=before.step[which], ev=evs[which].astype(np.float64), **more)
-
-        same_step = self.autoreset_mode is AutoresetMode.SAME_STEP
-        info = told(~stale & ~done) if same_step else told(~stale)
-        if len(ended):
-            came_to = {"score": self.finished.score, "input_score": self.finished.input_score,
-                       "evs": self.finished.state.evs}
-            if not same_step:
-                info |= _told(done, **came_to)
-            else:
-                last, final_obs = self._canvas.observe(after, ended), np.full(self.num_envs, None)
-                for k, i in enumerate(ended):
-                    final_obs[i] = {key: part[k] for key, part in last.items()} if isinstance(last, dict) else last[k]
-                info |= {"final_obs": final_obs, "_final_obs": done.copy(), "final_info": told(done, **came_to),
-                         "_final_info": done.copy(), **self._begin(ended)}
-        if self.autoreset_mode is AutoresetMode.NEXT_STEP and stale.any():
-            info |= self._begin(np.flatnonzero(stale))
+        told, final = infos.stepped(self._blank(), before, evs, ~stale, self.finished, ended), {}
+        restarted = np.flatnonzero(stale) if self.autoreset_mode is AutoresetMode.NEXT_STEP else ended[:0]
+        if len(ended) and self.autoreset_mode is AutoresetMode.SAME_STEP:
+            last, final_obs, restarted = self._canvas.observe(after, ended), np.full(self.num_envs, None), ended
+            for k, i in enumerate(ended):
+                final_obs[i] = {key: part[k] for key, part in last.items()} if isinstance(last, dict) else last[k]
+            final = {"final_obs": final_obs, "_final_obs": done.copy(), "final_info": infos.masked(told, done),
+                     "_final_info": done.copy()}
+        if len(restarted):
+            self._begin(restarted)
+            infos.restart(told, self._blank(), restarted)
+        info = infos.masked(told, np.ones(self.num_envs, bool)) | final
         return self._canvas.observe(self.state), rewards, done, np.zeros(self.num_envs, bool), info
 
     def render(self) -> tuple[np.ndarray, ...] | None:
@@ -210,8 +205,8 @@ class ExposureVectorEnv(VectorEnv):
         self._canvas.show(episodes, images, np.arange(self.num_envs))
 
     def _begin(self, rows: np.ndarray, seeds: Sequence[int | None] | None = None,
-               photos: Sequence[Any] | None = None) -> dict[str, Any]:
-        """Starts episodes in these rows; returns the infos of their resets."""
+               photos: Sequence[Any] | None = None) -> None:
+        """Starts episodes in these rows."""
         for i in rows:
             if self._rngs[i] is None or (seeds is not None and seeds[i] is not None):
                 self._rngs[i] = seeding.np_random(None if seeds is None else seeds[i])[0]
@@ -225,25 +220,9 @@ class ExposureVectorEnv(VectorEnv):
             self.scenes[i] = scene
         self._canvas.begin(self.state, rows)
         self._over[rows], self._last[rows] = False, np.nan
-        mask = np.zeros(self.num_envs, bool)
-        mask[rows] = True
-        return _told(mask, photo=[scene.index for scene in scenes],
-                     num_segments=[scene.num_segments for scene in scenes])
 
-
-def _told(mask: np.ndarray, **columns: Any) -> dict[str, Any]:
-    """Infos in Gymnasium's form for vector environments: (N, ...) arrays, and a mask for each.
-
-    Args:
-        mask: (N,) booleans, the environments that the infos are about; if there are none, the result is empty.
-        **columns: The values of each info, for these environments only.
-    """
-    info: dict[str, Any] = {}
-    for name, column in columns.items() if mask.any() else ():
-        column = np.asarray(column)
-        info[name], info[f"_{name}"] = np.zeros((len(mask), *column.shape[1:]), column.dtype), mask.copy()
-        info[name][mask] = column
-    return info
+    def _blank(self) -> dict[str, Any]:
+        return infos.blank(self.state, [scene.index for scene in self.scenes], self.task.parts)
 
 
 def _drawn(last: np.ndarray) -> list[float | None]:

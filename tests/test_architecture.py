@@ -17,8 +17,8 @@ _spec.loader.exec_module(house)
 # The house, floor by floor, from the ground up. A room imports only rooms of floors below its own.
 FLOORS = {
     "exposure_env": [
-        "acceleration errors image parsing threads", "pyramid resizing rewards", "files fusion",
-        "episode photos segmentation", "decoding increments render retouch settings",
+        "acceleration errors image parsing threads", "pyramid resizing", "files fusion",
+        "episode photos segmentation", "decoding increments render retouch rewards settings",
         "kernels observations scenes", "task", "env vector",
     ],
     "agents": [

@@ -56,7 +56,7 @@ def test_well_exposedness_by_hand(kind):
 
 @pytest.mark.parametrize("name", sorted(REWARDS))
 def test_torch_equals_numpy_and_dtype_is_kept(name):
-    images, targets = np.random.default_rng(0).random((2, 4, 6, 7, 3)).astype(np.float32)
+    images, targets = np.random.default_rng(0).random((2, 4, 8, 9, 3)).astype(np.float32)
     reward = resolve_reward(name)
     on_numpy, on_torch = (
         score(reward, kind(images), kind(images), kind(targets)) for kind in (np.asarray, torch.from_numpy)
@@ -67,7 +67,7 @@ def test_torch_equals_numpy_and_dtype_is_kept(name):
 
 @pytest.mark.parametrize("name", sorted(REWARDS))
 def test_built_in_rewards_are_differentiable_as_they_say(name):
-    targets = torch.rand(2, 3, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    targets = torch.rand(2, 8, 7, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     images = (targets * 0.5 + 0.2).requires_grad_()
     reward = resolve_reward(name)
     assert reward.differentiable

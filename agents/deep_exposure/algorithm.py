@@ -37,6 +37,8 @@ from exposure_env.rewards import is_differentiable
 from exposure_env.task import ExposureTask
 from exposure_env.vector import ExposureVectorEnv
 
+TOGETHER = 32  # episodes whose gradient is computed at once, mini-batches of fewer together: their sum is the same
+
 
 class DeepExposure(Resumable, Collecting, BaseAlgorithm):
     """The algorithms DeepExposure I and II.
@@ -203,7 +205,7 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
         transitions = int(state.num_segments.sum())
         self.policy.optimizer.zero_grad()
         weights, total, actions = list(self.policy.actor.parameters()), 0.0, []
-        for episodes in torch.randperm(len(state.step)).split(self.method.batch_size):
+        for episodes in torch.randperm(len(state.step)).split(max(self.method.batch_size, TOGETHER)):
             loss, taken = GRADIENTS[self.method.value](self, episode.select(state, episodes.to(self.device)))
             loss.backward(inputs=weights)  # averaged below, so that max_slope limits the slope of each single step
             total += loss.item() / transitions
@@ -237,7 +239,7 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
         for share in shares:
             self.policy.critic_optimizer.zero_grad()
             transitions = int(finished.num_segments[share].sum())
-            for episodes in share.split(self.method.batch_size):
+            for episodes in share.split(max(self.method.batch_size, TOGETHER)):
                 batch = episode.select(finished, episodes.to(self.device))
                 values = critic_values(self, batch)
                 targets = critic_targets(self, batch, values)

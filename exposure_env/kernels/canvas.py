@@ -59,7 +59,7 @@ def observe(canvas: Any, state: EpisodeState, rows: np.ndarray | None = None) ->
     parts = {name: memory.empty((*shape, 3), np.dtype(np.uint8)) for name in ("photo", "segment", "local")}
     kernel.write(rows, state, *_kept_up(canvas, state)[1:], *parts.values())
     if canvas.config.planes == "full":
-        masks = {name: np.empty((*shape, 1), np.uint8) for name in ("mask", "done")}
+        masks = {name: np.empty((*shape, 1), np.uint8) for name in ("mask", "exposed")}
         kernel.write_segments(rows, state, *masks.values())
         progress = state.step[rows].astype(np.float32) / state.num_segments[rows].astype(np.float32)
         parts |= {**masks, "progress": progress[:, None]}
