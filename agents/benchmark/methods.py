@@ -6,7 +6,8 @@ from typing import Any
 from agents.training.configuration import PRESETS
 
 MISEXPOSED = {"misexposed": 0.5, "misexposed_local": 1.0}  # half of the discriminator's fakes are misexposed experts
-NO_WARM_START = {"warm_start": 0, "reference_penalty": 0.0, **MISEXPOSED}
+# Without a warm start a pull towards small exposures has to keep the game from running away
+NO_WARM_START = {"warm_start": 0, "reference_penalty": 0.0, "ev_penalty": 3.0, **MISEXPOSED}
 _PLANES, _RECOMMENDED = (asdict(PRESETS[name]) for name in ("planes", "recommended"))
 PLANES = {  # the preset `planes`, in what it changes in the preset `recommended`, except plan and budget
     name: value for name, value in _PLANES.items()
@@ -35,7 +36,8 @@ PATHS = {"I": "critic", "II": "discriminator"}
 ALONE = {"budget": 0, "learning_rate": 0.0, "warm_up": 0, "n_critic": 1}  # a game of one update, which changes nothing
 METHODS: dict[str, dict[str, Any]] = {  # what each learner changes; "budget" multiplies total_timesteps
     # Rewarded by the PSNR itself: what the policy can learn in as many updates, told what is good
-    "paired": {"gamma": 1.0, "reward": "psnr", "max_slope": 4.0, "learning_rate": 1e-3, "budget": 8, **NO_WARM_START},
+    "paired": NO_WARM_START | {"gamma": 1.0, "reward": "psnr", "max_slope": 4.0, "learning_rate": 1e-3, "budget": 8,
+                               "ev_penalty": 0.0},
     WARM_START: dict(ALONE),
     "pathwise": {"value": "pathwise"},
     **{form: {"value": value} for form, value in PATHS.items()},

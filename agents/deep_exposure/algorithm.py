@@ -29,11 +29,11 @@ from agents.deep_exposure.targets import critic_targets, critic_values
 from agents.exploration import exploration
 from agents.method import Method
 from agents.policy import ExposurePolicy
+from agents.rewards.checking import require_gradient
 from agents.vec_env import ExposureVecEnv, adapted
 from exposure_env import episode
 from exposure_env.errors import NotFinite
 from exposure_env.observations import ObsType
-from exposure_env.rewards import is_differentiable
 from exposure_env.task import ExposureTask
 from exposure_env.vector import ExposureVectorEnv
 
@@ -146,14 +146,12 @@ class DeepExposure(Resumable, Collecting, BaseAlgorithm):
         """Trains for at least `total_timesteps` exposures, in whole updates; arguments as in SB3.
 
         Raises:
-            ValueError: If there is no environment, or its reward model is not differentiable.
+            ValueError: If there is no environment, or no gradient flows from its reward model to the images.
         """
         if self.env is None:
             raise ValueError("this model has no environment: give one to load() or set_env()")
-        reward_model = self.task.reward_model
-        if self.method.value != "q" and not is_differentiable(reward_model):
-            raise ValueError(f"DeepExposure needs a differentiable reward model, which {reward_model!r} is not: set "
-                             "its attribute differentiable=True if gradients flow to Torch images")
+        if self.method.value != "q":
+            require_gradient(self.task.reward_model, self.task.config.size, self.device)
         total_timesteps, callback = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )

@@ -12,6 +12,7 @@ from agents.deep_exposure import DeepExposure
 from agents.errors import Diverged
 from agents.locks import locked
 from agents.pictures import write_figure, write_picture
+from agents.rewards import saved
 from agents.rewards.adversarial import AdversarialCallback
 from agents.saved_agent import FILE_NAME, SETTINGS, Agent, save_agent
 from agents.training import run_folder
@@ -28,7 +29,7 @@ from exposure_env.files import remove_leftovers
 from exposure_env.photos import Photo
 
 CURVES, STORYBOARDS = "curves.png", "storyboards"
-WRITTEN = (FILE_NAME, CHECKPOINT, PROGRESS, CONFIG, PHOTOS, CURVES)
+WRITTEN = (FILE_NAME, saved.FILE_NAME, CHECKPOINT, PROGRESS, CONFIG, PHOTOS, CURVES)
 NUM_STORYBOARDS = 40  # in a whole training; at most one per checkpoint
 
 
@@ -47,7 +48,7 @@ def train(config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
     """Trains an agent, and writes everything there is to know about it into a folder.
 
     The folder receives `config.json`, `photos.json`, `agent.safetensors` (see `saved_agent.load_agent`),
-    `checkpoint.pt`, `progress.csv`, TensorBoard's events, `storyboards` of two photos as the training proceeds, and
+    `reward.safetensors` with the discriminator as it is at the end (see `rewards.load_reward`), `checkpoint.pt`, `progress.csv`, TensorBoard's events, `storyboards` of two photos as the training proceeds, and
     `curves.png`. Ctrl-C ends the training early; the agent is still written, and the run can be resumed from its last
     checkpoint. On the CPU a resumed run ends with exactly the weights of one that was never interrupted.
 
@@ -118,6 +119,8 @@ def _learn(model: DeepExposure, game: AdversarialCallback | None, config: TrainC
                 callback.pbar.close()
         if keep:
             save_agent(folder / FILE_NAME, model.policy, model.exposure_env.task)
+            if game is not None:
+                saved.save_reward(folder / saved.FILE_NAME, [game.trainer.network])
         model.logger.close()
         _draw_curves(folder)
     return Run(model, folder, interrupted)
