@@ -8,8 +8,12 @@ _PUBLIC = {
     "DiscriminatorReward": "agents.rewards",
     "DiscriminatorTrainer": "agents.rewards",
     "evaluate": "agents.evaluation",
+    "TorchReward": "agents.rewards",
+    "check_reward_model": "agents.rewards",
     "load_agent": "agents.saved_agent",
+    "load_reward": "agents.rewards",
     "train": "agents.training.run",
+    "train_against": "agents.training.against",
 }
 __all__ = [*_PUBLIC]  # noqa: PLE0604 - all names are strings
 

@@ -1,4 +1,4 @@
-"""The command `exposure`: train, evaluate, benchmark, retouch, show.
+"""The command `exposure`: train, evaluate and benchmark; the other commands are in `commands`.
 
 Each command imports what it needs when it runs: help appears at once, and retouching doesn't wait for TensorBoard.
 """
@@ -6,19 +6,15 @@ Each command imports what it needs when it runs: help appears at once, and retou
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import tyro
-from tqdm import tqdm
 
+from agents.commands import AuditReward, CheckReward, LearnPreferences, Prefer, Retouch, Show, load
 from agents.errors import Diverged
 from agents.training.configuration import PRESETS, TrainConfig
-
-if TYPE_CHECKING:
-    from agents.saved_agent import Agent
 
 Preset = (
     Annotated[TrainConfig, tyro.conf.subcommand("quick", default=PRESETS["quick"], description="minutes on a laptop")]
@@ -30,7 +26,6 @@ Preset = (
 )
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
 Model = Annotated[Path | None, tyro.conf.arg(metavar="RUN")]
-Sheet = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
 
 
 @dataclass(frozen=True)
@@ -95,7 +90,7 @@ class Evaluate:
 
         if (self.photos is None) != (self.targets is None):
             raise ValueError("give both --photos and --targets, or neither for the sample test photos")
-        agent = _load(self.model)
+        agent = load(self.model)
         if self.photos is None:
             photos, training = sample_photos("test"), sample_photos("inputs", 512)
             experts = sample_photos("experts", 512)
@@ -164,114 +159,6 @@ class Benchmark:
         return 1 if failures else 0
 
 
-@dataclass(frozen=True)
-class Retouch:
-    """Retouch photos, or folders of photos, at full size; bit depth, EXIF and colour profile are kept.
-
-    Raw files (with the extra "raw" installed) are developed as shot and written as 16-bit TIFF. A folder stands for all
-    photos in it, without those in its sub-folders.
-
-    To resume an interrupted run, give the same command again. A photo is skipped if its result exists, is unchanged,
-    and was made by the same agent, strength and version of this package from the same photo (path, size and
-    modification time); otherwise it is retouched again. The results folder keeps a journal of this,
-    .exposure-retouch.jsonl. Files that this command did not write, or that have changed since, are replaced only with
-    --overwrite. No file is ever half-written: a killed run may leave hidden ".part" files, which later runs remove once
-    they are a minute old.
-
-    A warning names each photo of which more than a tenth is exposed as strongly as the agent can. The contact sheet is
-    written after all photos, with a row for each of the first 40, also for those skipped.
-    """
-
-    photos: tyro.conf.Positional[tuple[Path, ...]]  # JPEG, PNG, TIFF or raw files, or folders of them
-    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]  # folder for the results, under the same names
-    model: Model = None  # run folder or agent file; the shipped agent by default
-    strength: float = 1.0  # scale of the exposures: 0 leaves photos as they are, 0.5 does half, at most 2
-    plans: bool = False  # also write each photo's plan, as JSON
-    contact_sheet: Sheet = None  # PNG or JPEG with the first 40 photos before, after and by EV; none by default
-    overwrite: bool = False  # retouch all photos again, and replace whatever files are in the way
-
-    def run(self) -> int:
-        """Retouches the photos not done yet; failures don't stop the others and are listed at the end."""
-        from agents.retouching import Journal, find_photos, make_jobs, retouch, warning
-        from agents.retouching.compiling import compile_ahead
-        from agents.retouching.contact_sheet import MOST, check_place, finish_sheet
-        from exposure_env.files import remove_leftovers
-
-        if not self.photos:
-            raise ValueError("name at least one photo")
-        jobs = make_jobs(find_photos(self.photos), self.out, self.plans, self.strength)
-        if self.contact_sheet is not None:
-            check_place(self.contact_sheet, jobs, [path for path in self.photos if path.is_dir()])
-        agent = _load(self.model)
-        for folder in (self.out, *([self.contact_sheet.parent] if self.contact_sheet is not None else [])):
-            folder.mkdir(parents=True, exist_ok=True)
-        journal, failures = Journal(self.out, agent), []
-        standings = {job: "to do" if self.overwrite else journal.standing(job) for job in jobs}
-        left, done, foreign = ([job for job in jobs if standings[job] == standing]
-                               for standing in ("to do", "done", "foreign"))
-        if done:
-            print(f"Skipped: {len(done)} of {len(jobs)} results are there already, made by this agent of these photos "
-                  f"(--overwrite makes them anew).")
-        failures += [f"{job.target} is there already and not as this command wrote it: --overwrite replaces it"
-                     for job in foreign]
-        shown = [job for job in jobs if standings[job] != "foreign"][:MOST] if self.contact_sheet is not None else []
-        rows = {}
-        files = [path for job in jobs for path in (job.target, job.plan, self.contact_sheet) if path is not None]
-        remove_leftovers(files)
-        compile_ahead([job.photo for job in left], self.model)
-        bar = tqdm(total=len(left), unit="photo", disable=None if len(jobs) > 1 else True)
-        try:
-            with bar, closing(retouch(agent, left, journal, {*shown})) as results:
-                for result in results:
-                    bar.update()
-                    if result.plan is None:
-                        failures.append(result.error)
-                        continue
-                    tqdm.write(f"{result.job.target}  {', '.join(f'{ev:+.2f}' for ev in result.plan.evs)} EV")
-                    if (told := warning(agent, result)) is not None:
-                        tqdm.write(f"warning: {told}", file=sys.stderr)
-                    if result.row is not None:
-                        rows[result.job] = result.row
-            retouched = [job for job in shown if job in rows or standings[job] == "done"]
-            failures += finish_sheet(self.contact_sheet, agent, retouched, rows)
-        except KeyboardInterrupt:
-            print(f"Interrupted: what is finished is in {self.out}; the same command goes on with the rest.")
-            return 130
-        remove_leftovers(files)
-        for failure in failures:
-            print(f"failed: {failure}", file=sys.stderr)
-        return 1 if failures else 0
-
-
-@dataclass(frozen=True)
-class Show:
-    """Draw a photo's episode, step by step, as a storyboard in one PNG."""
-
-    photo: tyro.conf.Positional[Path]  # JPEG, PNG, TIFF or raw file
-    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("storyboard.png")  # PNG to write
-    model: Model = None  # run folder or agent file; the shipped agent by default
-
-    def run(self) -> int:
-        """Writes the storyboard."""
-        from agents.pictures import episode_picture, write_picture
-        from exposure_env.files import load_image
-        from exposure_env.photos import Photo
-
-        agent = _load(self.model)
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(self.out, episode_picture(agent, Photo(self.photo.stem, load_image(self.photo).pixels)))
-        print(self.out)
-        return 0
-
-
-def _load(model: Path | None) -> "Agent":
-    from agents.saved_agent import load_agent
-
-    if model is None:
-        print("No --model given: using the small agent shipped with the package, trained on the sample photos.")
-    return load_agent(model)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status of the command `exposure`, run with the given arguments or those of the process."""
     commands = (
@@ -280,6 +167,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         | Annotated[Benchmark, tyro.conf.subcommand("benchmark")]
         | Annotated[Retouch, tyro.conf.subcommand("retouch")]
         | Annotated[Show, tyro.conf.subcommand("show")]
+        | Annotated[AuditReward, tyro.conf.subcommand("audit")]
+        | Annotated[CheckReward, tyro.conf.subcommand("check-reward")]
+        | Annotated[Prefer, tyro.conf.subcommand("prefer")]
+        | Annotated[LearnPreferences, tyro.conf.subcommand("learn-preferences")]
     )
     config = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff)
     about = "Retouch photographs with an agent that exposes them segment by segment; train one, and judge it."

@@ -107,7 +107,7 @@ class ExposureVecEnv(VecEnv):
             raise ValueError(f"this is not the state of an ExposureVecEnv: it lacks {sorted(missing)}")
         self.envs.load_state_dict(state["envs"])
         self._returns, self._lengths = np.array(state["returns"]), np.array(state["lengths"])
-        begun = blank(self.envs.state, [scene.index for scene in self.envs.scenes], self.task.parts)
+        begun = blank(self.envs.state, [scene.index for scene in self.envs.scenes], self.task)
         self.reset_infos = [single(begun, i) for i in range(self.num_envs)]
         self._reset_seeds()
         self._reset_options()
@@ -160,7 +160,8 @@ def adapted(env: Any) -> Any:
 def _one(batched: dict[str, Any], index: int) -> dict[str, Any]:
     """The info of one environment, from Gymnasium's batched form."""
     present = {key: value for key, value in batched.items() if not key.startswith("_") and batched[f"_{key}"][index]}
-    return {key: _one(value, index) if isinstance(value, dict) else _own(value[index]) for key, value in present.items()}
+    return {key: _one(value, index) if isinstance(value, dict) else _own(value[index])
+            for key, value in present.items()}
 
 
 def _own(value: Any) -> Any:

@@ -20,7 +20,7 @@ import tyro
 from agents.benchmark.cells import QUICK
 from agents.benchmark.claims.tables import Measured, write_tables
 from agents.benchmark.claims.trainings import CLAIMS, Order, run_orders, variants_of
-from agents.benchmark.methods import NO_WARM_START
+from agents.benchmark.methods import NO_WARM_START, SHAPED
 from agents.json_files import read_json
 from agents.training.configuration import PRESETS
 
@@ -40,7 +40,7 @@ class PaperClaims:
 
 
 def main(options: PaperClaims) -> None:
-    base = replace(PRESETS["recommended"], **NO_WARM_START, learning_rate=5e-4, device="cpu",
+    base = replace(PRESETS["recommended"], **NO_WARM_START, **SHAPED, learning_rate=5e-4, device="cpu",
                    total_timesteps=options.timesteps)  # the claims are about what the game teaches
     if options.quick:
         base = replace(base, **QUICK)

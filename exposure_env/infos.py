@@ -6,22 +6,23 @@ from typing import Any
 import numpy as np
 
 from exposure_env.episode import EpisodeState
-from exposure_env.task import Outcome
+from exposure_env.task import ExposureTask, Outcome
 
 
-def blank(state: EpisodeState, photos: Sequence[int], parts: Sequence[str] = ()) -> dict[str, Any]:
+def blank(state: EpisodeState, photos: Sequence[int], task: ExposureTask) -> dict[str, Any]:
     """The infos of N episodes in which nothing has been exposed, as arrays of N rows.
 
     Args:
         state: The episodes.
         photos: N indices in the data set, -1 for photos from elsewhere.
-        parts: Names of the parts that the reward model reports.
+        task: Their task, whose reward model may have parts and a version.
 
     Returns:
         "photo" and "num_segments", integers; "segment", the segment exposed in the last step, here -1; "ev", its
         exposure [stops]; "evs", (N, K) float32, the exposures so far, 0 for segments still to come; "score" of the
         result and "input_score" of the untouched photo, 0 until the end; where there are parts, "rewards": a dict of
-        theirs, likewise. (Not NaN: Gymnasium's checkers compare infos, and NaN differs from itself.)
+        theirs, likewise; where the reward model counts its versions, "reward_version", -1 until the end. (Not NaN:
+        Gymnasium's checkers compare infos, and NaN differs from itself.)
     """
     num = len(state.step)
     infos: dict[str, Any] = {
@@ -29,7 +30,11 @@ def blank(state: EpisodeState, photos: Sequence[int], parts: Sequence[str] = ())
         "segment": np.full(num, -1, np.int64), "ev": np.zeros(num), "evs": state.evs.astype(np.float32),
         "score": np.zeros(num), "input_score": np.zeros(num),
     }  # fmt: skip
-    return infos | ({"rewards": {name: np.zeros(num) for name in parts}} if parts else {})
+    if task.parts:
+        infos["rewards"] = {name: np.zeros(num) for name in task.parts}
+    if task.versioned:
+        infos["reward_version"] = np.full(num, -1, np.int64)
+    return infos
 
 
 def stepped(infos: dict[str, Any], before: EpisodeState, evs: np.ndarray, rows: np.ndarray, outcome: Outcome | None,
@@ -47,6 +52,8 @@ def stepped(infos: dict[str, Any], before: EpisodeState, evs: np.ndarray, rows: 
     infos["segment"][rows], infos["ev"][rows] = before.step[rows], evs[rows]
     if outcome is not None:
         infos["score"][ended], infos["input_score"][ended] = outcome.score, outcome.input_score
+        if "reward_version" in infos:
+            infos["reward_version"][ended] = outcome.version
         if outcome.parts:
             parts = infos.setdefault("rewards", {})
             for name, values in outcome.parts.items():

@@ -29,6 +29,7 @@ class Outcome(NamedTuple):
     score: np.ndarray  # (N,) float64
     input_score: np.ndarray  # (N,) float64 scores of the untouched photos; 0 where rewards are absolute
     parts: dict[str, np.ndarray]  # what the scores are made of, by name, each (N,); see `rewards.RewardModel`
+    version: int = -1  # of the reward model, where it counts its versions
 
 
 class ExposureTask:
@@ -60,6 +61,7 @@ class ExposureTask:
         self.segmenter = segmenter
         self.reward_model = rewards.resolve_reward(reward_model)
         self.parts = tuple(getattr(self.reward_model, "parts", ()))  # names of the parts that it promises to report
+        self.versioned = isinstance(getattr(self.reward_model, "version", None), int)  # whether infos have its version
         self.potential = None if self.config.shaping is None else rewards.resolve_reward(self.config.shaping)
         self.fusion = resolve_fusion(self.config.fusion)
         self._scenes = Scenes(self.photos, self.segmenter, self.config)
@@ -188,7 +190,7 @@ class ExposureTask:
         if kept:
             scores.update({scenes[i].index: float(known[i]) for i in unknown if scenes[i].index >= 0})
         parts = {name: np.asarray(values, np.float64)[:num] for name, values in parts.items()}
-        return Outcome(state, fused, mean[:num], known, parts)
+        return Outcome(state, fused, mean[:num], known, parts, self.reward_model.version if self.versioned else -1)
 
     @staticmethod
     def _scored(model: Any, shown: list[Array], inputs: Array, targets: Array | None) -> rewards.Scored:

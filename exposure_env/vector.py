@@ -222,7 +222,7 @@ class ExposureVectorEnv(VectorEnv):
         self._over[rows], self._last[rows] = False, np.nan
 
     def _blank(self) -> dict[str, Any]:
-        return infos.blank(self.state, [scene.index for scene in self.scenes], self.task.parts)
+        return infos.blank(self.state, [scene.index for scene in self.scenes], self.task)
 
 
 def _drawn(last: np.ndarray) -> list[float | None]:

@@ -19,32 +19,35 @@ FLOORS = {
     "exposure_env": [
         "acceleration errors image parsing threads", "pyramid resizing", "files fusion",
         "episode photos segmentation", "decoding increments render retouch rewards settings",
-        "kernels observations scenes", "task", "env vector",
+        "kernels observations scenes", "task", "infos", "env vector",
     ],
     "agents": [
         "arrays errors exploration json_files locks planes playing typed vec_env", "method networks segment_actor",
         "policy rewards",
-        "baselines deep_exposure saved_agent", "evaluation pictures retouching", "training", "benchmark", "cli",
+        "baselines deep_exposure preferring saved_agent", "evaluation pictures retouching", "training", "benchmark",
+        "auditing", "commands", "cli",
     ],
 }  # fmt: skip
 PACKAGES = [*FLOORS]
 LONGEST = 300  # lines of a file; of an example 80
 LONG = {"exposure_env/kernels/blend.py"}  # numba sees changes within one file only
-CORE = ("image", "fusion", "segmentation.segmenters", "rewards", "episode", "env")  # what a newcomer reads first
+CORE = ("image", "fusion", "segmentation.segmenters", "rewards.model", "episode", "env")  # what a newcomer reads first
 WITHOUT_GYMNASIUM = (
     "image", "pyramid", "fusion", "increments", "episode", "rewards", "segmentation", "photos", "files", "retouch",
     "kernels", "settings", "scenes", "task",
 )  # fmt: skip
 FILES = {
     "exposure_env.files.images", "exposure_env.files.raw", "exposure_env.files.regular", "exposure_env.files.whole",
-    "exposure_env.photos.folders",
+    "exposure_env.photos.folders", "exposure_env.rewards.scorer",
     "exposure_env.retouch.plan", "exposure_env.segmentation.label_files",
     "agents.benchmark.cells", "agents.benchmark.claims.tables", "agents.benchmark.results",
-    "agents.cli", "agents.json_files", "agents.pictures", "agents.retouching.batch",
+    "agents.auditing.report", "agents.cli", "agents.commands.prefer", "agents.commands.retouch", "agents.json_files",
+    "agents.pictures", "agents.preferring.page", "agents.rewards.preferences", "agents.rewards.saved",
+    "agents.retouching.batch",
     "agents.retouching.compiling", "agents.retouching.journal", "agents.saved_agent", "agents.training.checkpoints",
     "agents.training.run", "agents.training.run_folder", "agents.training.run_log",
 }  # fmt: skip
-TALKATIVE = {"agents.cli"}
+TALKATIVE = {"agents.cli", "agents.commands.prefer", "agents.commands.retouch", "agents.commands.rewards"}
 
 # What reads or writes files, by its last name; and where the last name means other things too, by its full name.
 FILE_CALLS = {
@@ -298,6 +301,6 @@ def test_docstrings_say_what_comes_out_in_one_mood_and_without_roles():
             for node in ast.walk(tree):
                 if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and (text := ast.get_docstring(node)):
                     where = f"{name}.{getattr(node, 'name', '')}"
-                    commands = isinstance(node, ast.ClassDef) and name == "agents.cli"
+                    commands = isinstance(node, ast.ClassDef) and name in TALKATIVE
                     assert commands or text.split()[0].rstrip(".,:") not in BARE_VERBS, where
                     assert "``" not in text and not re.search(r":(class|func|meth|mod):`", text), where

@@ -35,7 +35,7 @@ class TestEpisode:
             for told in (info, *(out[4] for out in steps)):  # the same keys and kinds from the reset to the end
                 assert {name: type(value) for name, value in told.items()} == {
                     "photo": int, "num_segments": int, "segment": int, "ev": float, "evs": np.ndarray, "score": float,
-                    "input_score": float}  # fmt: skip
+                    "input_score": float, "reward_version": int}  # fmt: skip
                 assert told["evs"].shape == (8,) and told["evs"].dtype == np.float32
                 assert (told["score"], told["input_score"]) == (0, 0) or told is last
             np.testing.assert_allclose(last["evs"], np.pad(np.array(evs, np.float32), (0, 8 - length)), rtol=1e-6)

@@ -86,7 +86,7 @@ def test_terminal_observation_is_the_finished_image_and_the_observation_the_next
         assert info["TimeLimit.truncated"] is False
         assert info["episode"] == {"r": pytest.approx(float(rewards[0]), abs=1e-4), "l": 2}
         assert {type(value) for value in info["episode"].values()} == {float, int}
-        assert set(info) == {"photo", "num_segments", "segment", "ev", "evs", "score", "input_score",
+        assert set(info) == {"photo", "num_segments", "segment", "ev", "evs", "score", "input_score", "reward_version",
                              "terminal_observation", "TimeLimit.truncated", "episode"}  # fmt: skip
 
 

@@ -40,6 +40,8 @@ class RelabelReplayBuffer(ReplayBuffer):
         ValueError: If the observations are of another kind, or `optimize_memory_usage` is set.
     """
 
+    relabels = True  # for whoever warns of stale rewards
+
     def __init__(self, buffer_size: int, observation_space: spaces.Space, action_space: spaces.Space,
                  device: torch.device | str = "auto", n_envs: int = 1, optimize_memory_usage: bool = False,
                  handle_timeout_termination: bool = True, *, relative: bool = True, action_penalty: float = 0.0,

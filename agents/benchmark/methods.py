@@ -8,6 +8,7 @@ from agents.training.configuration import PRESETS
 MISEXPOSED = {"misexposed": 0.5, "misexposed_local": 1.0}  # half of the discriminator's fakes are misexposed experts
 # Without a warm start a pull towards small exposures has to keep the game from running away
 NO_WARM_START = {"warm_start": 0, "reference_penalty": 0.0, "ev_penalty": 3.0, **MISEXPOSED}
+SHAPED = {"shaping": True, "critic_steps": 8}  # without a warm start, form I has to be told more than the end
 _PLANES, _RECOMMENDED = (asdict(PRESETS[name]) for name in ("planes", "recommended"))
 PLANES = {  # the preset `planes`, in what it changes in the preset `recommended`, except plan and budget
     name: value for name, value in _PLANES.items()
@@ -54,7 +55,7 @@ METHODS: dict[str, dict[str, Any]] = {  # what each learner changes; "budget" mu
     "regression, global": {"budget": 2, **GLOBAL},
     # Without a warm start; the dial of the trade-off between PSNR and the distance to the experts as a set; with
     # misexposed fakes
-    **{f"{form}, no warm start": {"value": value, "budget": 2, "learning_rate": 5e-4, **NO_WARM_START}
+    **{f"{form}, no warm start": {"value": value, "budget": 2, "learning_rate": 5e-4, **NO_WARM_START, **SHAPED}
        for form, value in PATHS.items()},
     **{f"II, reference {weight}": {"value": "discriminator", "reference_penalty": float(weight)}
        for weight in (0, 3, 30, 100)},

@@ -3,6 +3,7 @@
 `AdversarialCallback` is an SB3 callback for any agent: all it needs are the images that the agent's episodes produce.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,6 +68,13 @@ class AdversarialCallback(BaseCallback):
         self.unfinished: list[Array] = []
         self.pool: Array | None = None
         self.rollouts = 0
+
+    def _on_training_start(self) -> None:
+        replay = getattr(self.model, "replay_buffer", None)
+        if replay is not None and not getattr(replay, "relabels", False):
+            warnings.warn("the discriminator learns, but the replay buffer keeps rewards as they were when they were "
+                          "played: they grow stale. Use agents.training.train_against, or RelabelReplayBuffer",
+                          stacklevel=2)
 
     def _on_step(self) -> bool:
         env = self.training_env.unwrapped

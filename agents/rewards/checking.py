@@ -180,7 +180,7 @@ class _Examiner:
 
     def _torch(self) -> None:
         try:
-            told = self.scores(*(torch.as_tensor(each) for each in (self.good, self.inputs, self.good)))
+            told = self.scores(*(torch.as_tensor(each) for each in (self.inputs, self.inputs, self.good)))
         except Exception as error:
             self.fault("torch", f"it says that it is differentiable, but can't score tensors: {type(error).__name__}: "
                                 f"{error}")
@@ -188,7 +188,7 @@ class _Examiner:
         if not isinstance(told, Tensor):
             self.fault("torch", f"it says that it is differentiable, but of tensors it makes {type(told).__name__}")
             return
-        ours = np.asarray(self.scores(self.good), np.float64)
+        ours = np.asarray(self.scores(self.inputs), np.float64)
         if not np.allclose(ours, told.detach().numpy(), rtol=CLOSE, atol=CLOSE * _scale(ours)):
             self.fault("torch", "tensors get other scores than the same arrays, by up to "
                                 f"{np.abs(ours - told.detach().numpy()).max():.3g}")

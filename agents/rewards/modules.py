@@ -95,6 +95,6 @@ class TorchReward:
     def _checked(self, scores: Any, num: int) -> Tensor:
         scores = torch.as_tensor(scores)
         if scores.numel() != num:
-            raise ValueError(f"reward {self.name} gave {scores.numel()} numbers of shape {tuple(scores.shape)} for {num} "
-                             "images: set its reduction to 'none', or one_by_one=True")
+            raise ValueError(f"reward {self.name} gave {scores.numel()} numbers of shape {tuple(scores.shape)} for "
+                             f"{num} images: set its reduction to 'none', or one_by_one=True")
         return scores.reshape(num)

@@ -1,11 +1,12 @@
-"""A reward model of somebody's taste: two retouches of a photo, which is better? (Bradley and Terry 1952.)
+"""A reward model of somebody's taste, from answers to one question: which of two retouches is better?
 
-The judge's answers lie in a folder: a line of JSON for each in `preferences.jsonl`, and the pairs themselves as small
+The model is that of Bradley and Terry (1952). The judge's answers lie in a folder: a line of JSON for each in `preferences.jsonl`, and the pairs themselves as small
 images. From them networks learn scores whose differences are the log-odds of being preferred, as the reward models of
 language models do (Christiano et al. 2017).
 """
 
 import json
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from torch.nn import functional
 
 from agents.networks import Discriminator
 from agents.rewards.saved import FrozenReward
-from exposure_env.files import load_image, read_small, save_image
+from exposure_env.files import ImageFile, load_image, read_small, save_image
 from exposure_env.parsing import parse_json
 from exposure_env.rewards import score
 
@@ -57,15 +58,17 @@ class PreferenceFolder:
         if preference.left.shape != preference.right.shape:
             raise ValueError(f"the two retouches must have one shape, not {preference.left.shape} and "
                              f"{preference.right.shape}")
-        number = len(self._lines())
         (self.folder / IMAGES).mkdir(parents=True, exist_ok=True)
-        names = {side: f"{IMAGES}/{number:05d}_{side}.png" for side in SIDES}
+        stem = uuid.uuid4().hex  # lines may have been deleted: a number could be another answer's
+        names = {side: f"{IMAGES}/{stem}_{side}.png" for side in SIDES}
         for side, name in names.items():
-            save_image(self.folder / name, (getattr(preference, side) * 255).round().astype(np.uint8))
+            save_image(self.folder / name, ImageFile((getattr(preference, side) * 255).round().astype(np.uint8)))
         line = {"photo": preference.photo, "judge": preference.judge, "preferred": preference.preferred, **names}
-        with open(self.folder / FILE_NAME, "a", encoding="utf-8") as file:  # a line is written whole, or is the last
-            file.write(json.dumps(line) + "\n")
-        return number + 1
+        path = self.folder / FILE_NAME
+        torn = path.exists() and not read_small(path).endswith(b"\n") and path.stat().st_size > 0
+        with open(path, "a", encoding="utf-8") as file:
+            file.write("\n" * torn + json.dumps(line) + "\n")  # a line is written whole, or is the last
+        return len(self)
 
     def read(self, contradictions: str = "refuse") -> list[Preference]:
         """All answers.
@@ -82,11 +85,11 @@ class PreferenceFolder:
         lines = self._lines()
         if not lines:
             raise ValueError(f"{self.folder / FILE_NAME} holds no answers: give some with `exposure prefer`")
-        answers = [self._answer(line, number) for number, line in enumerate(lines, 1)]
+        answers = [self._answer(line, number) for number, line in lines.items()]
         told: dict[Any, tuple[int, str]] = {}
         wrong: set[Any] = set()
         keys = [(answer.judge, *sorted(side.tobytes() for side in answer[:2])) for answer in answers]
-        for number, (key, answer) in enumerate(zip(keys, answers, strict=True), 1):
+        for number, key, answer in zip(lines, keys, answers, strict=True):
             better = (answer.left if answer.preferred == "left" else answer.right).tobytes()
             before = told.setdefault(key, (number, better))
             if before[1] != better:
@@ -97,13 +100,18 @@ class PreferenceFolder:
                 wrong.add(key)
         return [answer for key, answer in zip(keys, answers, strict=True) if key not in wrong]
 
-    def _lines(self) -> list[str]:
+    def __len__(self) -> int:
+        """The number of answers."""
+        return len(self._lines())
+
+    def _lines(self) -> dict[int, str]:
+        """The answers as written, by the number of their line; those that were never finished are left out."""
         path = self.folder / FILE_NAME
         if not path.exists():
-            return []
-        text = read_small(path).decode("utf-8", errors="replace")
-        lines = text.split("\n")
-        return [line for line in lines[:-1] if line.strip()]  # a last line without its end was never finished
+            return {}
+        lines = read_small(path).decode("utf-8", errors="replace").split("\n")
+        whole = lines[:-1]  # the last has no end
+        return {number: line for number, line in enumerate(whole, 1) if line.strip() and not _torn(line)}
 
     def _answer(self, line: str, number: int) -> Preference:
         where = f"{self.folder / FILE_NAME}, line {number}"
@@ -118,8 +126,13 @@ class PreferenceFolder:
         for name in names.values():
             if Path(name).parent != Path(IMAGES):
                 raise ValueError(f"{where}: images must lie in {IMAGES}, not {name!r}")
-        left, right = (load_image(self.folder / name).astype(np.float32) / 255 for name in names.values())
+        left, right = (load_image(self.folder / name).pixels.astype(np.float32) / 255 for name in names.values())
         return Preference(left, right, preferred, photo, judge)
+
+
+def _torn(line: str) -> bool:
+    """Whether a line is the beginning of an answer that a crash cut short, before others were added."""
+    return line.startswith("{") and not line.endswith("}")
 
 
 def fit_preferences(preferences: Sequence[Preference], *, members: int = 4, steps: int = 400,

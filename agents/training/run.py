@@ -48,9 +48,10 @@ def train(config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
     """Trains an agent, and writes everything there is to know about it into a folder.
 
     The folder receives `config.json`, `photos.json`, `agent.safetensors` (see `saved_agent.load_agent`),
-    `reward.safetensors` with the discriminator as it is at the end (see `rewards.load_reward`), `checkpoint.pt`, `progress.csv`, TensorBoard's events, `storyboards` of two photos as the training proceeds, and
-    `curves.png`. Ctrl-C ends the training early; the agent is still written, and the run can be resumed from its last
-    checkpoint. On the CPU a resumed run ends with exactly the weights of one that was never interrupted.
+    `reward.safetensors` with the discriminator as it is at the end (see `rewards.load_reward`), `checkpoint.pt`,
+    `progress.csv`, TensorBoard's events, `storyboards` of two photos as the training proceeds, and `curves.png`. Ctrl-C
+    ends the training early; the agent is still written, and the run can be resumed from its last checkpoint. On the CPU
+    a resumed run ends with exactly the weights of one that was never interrupted.
 
     Args:
         config: The configuration.

@@ -1,4 +1,4 @@
-"""Rewards that compare with targets, the experts' versions of the same photos: differentiable, NumPy and Torch alike."""
+"""Rewards that compare with targets, experts' versions of the same photos: differentiable, for NumPy and Torch."""
 
 import math
 from typing import Any

@@ -19,6 +19,7 @@ class RewardModel(Protocol):
     It may also have:
         version: While it stays the same, so do the scores, and those of untouched photos are remembered.
         lower_better: True for a distance, as in pyiqa: scores are then taken with the opposite sign.
+        parts: Names of the parts that it reports (see below), so that they are in the infos from the reset on.
         keeps_images: True where it is known not to write into its arguments, which are then handed over as they are.
     """
 
@@ -66,6 +67,11 @@ class BatchFunction:
     def version(self) -> Any:
         """The function's own version, which may change; None if it has none."""
         return getattr(self.function, "version", None)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the parts that the function promises to report."""
+        return tuple(getattr(self.function, "parts", ()))
 
     @property
     def keeps_images(self) -> bool:

@@ -1,4 +1,4 @@
-"""Rewards that look at the result alone: differentiable, NumPy and Torch alike."""
+"""Rewards that look at the result alone: differentiable, for NumPy and Torch."""
 
 import math
 from typing import Any
@@ -13,7 +13,7 @@ SMALL = 1e-12  # added under square roots, whose slope at 0 is infinite
 
 
 def well_exposedness(images: Array, **context: Any) -> Array:
-    """Mean Mertens exposedness (Mertens et al. 2007), (N,) in [0, 1]: 1 where all channels of all pixels are mid-grey."""
+    """Mean exposedness (Mertens et al. 2007), (N,) in [0, 1]: 1 where all channels of all pixels are mid-grey."""
     xp = array_namespace(images)
     return xp.mean(xp.exp(-12.5 * xp.sum((images - 0.5) ** 2, axis=-1)), axis=(1, 2))
 
@@ -32,7 +32,7 @@ def entropy(images: Array, **context: Any) -> Array:
 
 
 def colourfulness(images: Array, **context: Any) -> Array:
-    """Colourfulness (Hasler and Suesstrunk 2003) of values in [0, 1], (N,) from 0; theirs, for bytes, is 255 times it."""
+    """Colourfulness (Hasler and Suesstrunk 2003) of values in [0, 1], (N,) from 0; for bytes it is 255 times that."""
     xp = array_namespace(images)
     red, green, blue = images[..., 0], images[..., 1], images[..., 2]
     opponents = [red - green, (red + green) / 2 - blue]

@@ -33,6 +33,7 @@ class ProcessReward:
     """
 
     differentiable, keeps_images = False, True
+    _process: subprocess.Popen | None = None
 
     def __init__(self, python: str | os.PathLike, spec: str, timeout: float = 120.0):
         if shutil.which(os.fspath(python)) is None:
@@ -44,7 +45,6 @@ class ProcessReward:
         self.python, self.spec, self.timeout = os.fspath(python), spec, timeout
         self.version: str | None = None  # the scorer's, as its last answer had it
         self.lower_better = False
-        self._process: subprocess.Popen | None = None
         self._lock = threading.Lock()  # one question at a time
         self._owner = os.getpid()
 

@@ -22,7 +22,7 @@ for _reward in REWARDS.values():
     _reward.differentiable, _reward.version, _reward.keeps_images = True, 0, True
 ciede2000.lower_better = True  # type: ignore[attr-defined]
 
-# Other packages' entry points: reward models by name, and functions that make one of a file or folder
+# Other packages' entry points: functions that make a reward model, by its name; and those that make one of a path
 NAMES, OPENERS = "exposure_env.rewards", "exposure_env.reward_files"
 
 
@@ -66,8 +66,7 @@ def _named(spec: str) -> Any:
         return found() if isinstance(found, type) else found
     for entry in entry_points(group=NAMES):
         if entry.name == spec:
-            found = _loaded(entry)
-            return found() if isinstance(found, type) else found
+            return _loaded(entry)()
     if spec.startswith(PREFIX):
         return ProcessReward.named(spec)
     if os.path.exists(spec):

@@ -59,7 +59,7 @@ def main(spec):
         context = wanted(scorer)
         write(answers, {"lower_better": bool(getattr(scorer, "lower_better", False)), "context": context})
     except Exception as error:
-        write(answers, {"error": "%s: %s" % (type(error).__name__, error)})
+        write(answers, {"error": f"{type(error).__name__}: {error}"})
         return
     while (request := read(requests)) is not None:
         _, arrays = request
@@ -68,10 +68,10 @@ def main(spec):
             result = result[0] if isinstance(result, tuple) else result
             result = result.detach().cpu().numpy() if hasattr(result, "detach") else np.asarray(result)
             if result.dtype.kind not in "fiu":
-                raise TypeError("scores must be real numbers, not %s" % result.dtype)
+                raise TypeError(f"scores must be real numbers, not {result.dtype}")
             write(answers, {"version": str(getattr(scorer, "version", ""))}, {"scores": result})
         except Exception as error:
-            write(answers, {"error": "%s: %s" % (type(error).__name__, error)})
+            write(answers, {"error": f"{type(error).__name__}: {error}"})
 
 
 if __name__ == "__main__":
