@@ -28,10 +28,10 @@ class ExposureEnv(gym.Env):
     Reward: 0 until the last segment, then the score of the result minus that of the untouched photo (`relative`), or
     the score alone (eq. 3). Episodes terminate at the last segment; they are never truncated.
 
-    Info, with the same keys from reset to the last step: "photo" (index in the data set, -1 for a photo from
-    elsewhere), "num_segments"; "segment" and "ev" [stops] of the step just taken (-1 and 0 at reset), "evs" (K,) so
-    far; at the end "score" and, where rewards are relative, "input_score", until then 0; "rewards", a dict, if the reward has parts;
-    "reward_version", if it counts its versions.
+    Info, with the same keys from reset to the last step: "photo_index" (in the data set, -1 for a photo from
+    elsewhere), "num_segments"; "segment_index" and "ev" [stops] of the step just taken (-1 and 0 at reset), "evs" (K,)
+    so far; at the end "score" and, where rewards are relative, "input_score", until then 0; "rewards", a dict, if the
+    reward has parts; "reward_version", if it counts its versions.
 
     Args:
         photos: Any `Sequence[Photo]`, a folder's path, or None for the sample photos.

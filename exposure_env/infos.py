@@ -18,16 +18,16 @@ def blank(state: EpisodeState, photos: Sequence[int], task: ExposureTask) -> dic
         task: Their task, whose reward model may have parts and a version.
 
     Returns:
-        "photo" and "num_segments", integers; "segment", the segment exposed in the last step, here -1; "ev", its
-        exposure [stops]; "evs", (N, K) float32, the exposures so far, 0 for segments still to come; "score" of the
-        result and "input_score" of the untouched photo, 0 until the end; where there are parts, "rewards": a dict of
-        theirs, likewise; where the reward model counts its versions, "reward_version", -1 until the end. (Not NaN:
-        Gymnasium's checkers compare infos, and NaN differs from itself.)
+        "photo_index" and "num_segments", integers; "segment_index", the segment exposed in the last step, here -1;
+        "ev", its exposure [stops]; "evs", (N, K) float32, the exposures so far, 0 for segments still to come; "score"
+        of the result and "input_score" of the untouched photo, 0 until the end; where there are parts, "rewards": a
+        dict of theirs, likewise; where the reward model counts its versions, "reward_version", -1 until the end. (Not
+        NaN: Gymnasium's checkers compare infos, and NaN differs from itself.)
     """
     num = len(state.step)
     infos: dict[str, Any] = {
-        "photo": np.asarray(photos, np.int64), "num_segments": state.num_segments.astype(np.int64),
-        "segment": np.full(num, -1, np.int64), "ev": np.zeros(num), "evs": state.evs.astype(np.float32),
+        "photo_index": np.asarray(photos, np.int64), "num_segments": state.num_segments.astype(np.int64),
+        "segment_index": np.full(num, -1, np.int64), "ev": np.zeros(num), "evs": state.evs.astype(np.float32),
         "score": np.zeros(num), "input_score": np.zeros(num),
     }  # fmt: skip
     if task.parts:
@@ -49,7 +49,7 @@ def stepped(infos: dict[str, Any], before: EpisodeState, evs: np.ndarray, rows: 
         outcome: The outcome of those that the step ended; None if there are none.
         ended: Their indices.
     """
-    infos["segment"][rows], infos["ev"][rows] = before.step[rows], evs[rows]
+    infos["segment_index"][rows], infos["ev"][rows] = before.step[rows], evs[rows]
     if outcome is not None:
         infos["score"][ended], infos["input_score"][ended] = outcome.score, outcome.input_score
         if "reward_version" in infos:

@@ -22,20 +22,20 @@ class TestEpisode:
             (_, info), *steps = play(env, 0.3, -0.2, options={"photo": index})
             length = info["num_segments"]
             lengths.add(length)
-            assert (info["photo"], info["segment"], len(steps)) == (index, -1, length)
+            assert (info["photo_index"], info["segment_index"], len(steps)) == (index, -1, length)
             assert [out[2] for out in steps] == [False] * (length - 1) + [True]
             assert [out[3] for out in steps] == [False] * length
             assert [out[1] for out in steps[:-1]] == [0.0] * (length - 1) and steps[-1][1] != 0
             assert {type(out[1]) for out in steps} == {float}
-            assert [out[4]["segment"] for out in steps] == list(range(length))
-            assert {(type(out[4]["segment"]), type(out[4]["ev"])) for out in steps} == {(int, float)}
+            assert [out[4]["segment_index"] for out in steps] == list(range(length))
+            assert {(type(out[4]["segment_index"]), type(out[4]["ev"])) for out in steps} == {(int, float)}
             evs = [0.9 if t % 2 == 0 else -0.6 for t in range(length)]
             np.testing.assert_allclose([out[4]["ev"] for out in steps], evs, rtol=1e-6)
             last = steps[-1][4]
             for told in (info, *(out[4] for out in steps)):  # the same keys and kinds from the reset to the end
                 assert {name: type(value) for name, value in told.items()} == {
-                    "photo": int, "num_segments": int, "segment": int, "ev": float, "evs": np.ndarray, "score": float,
-                    "input_score": float, "reward_version": int}  # fmt: skip
+                    "photo_index": int, "num_segments": int, "segment_index": int, "ev": float,
+                    "evs": np.ndarray, "score": float, "input_score": float, "reward_version": int}  # fmt: skip
                 assert told["evs"].shape == (8,) and told["evs"].dtype == np.float32
                 assert (told["score"], told["input_score"]) == (0, 0) or told is last
             np.testing.assert_allclose(last["evs"], np.pad(np.array(evs, np.float32), (0, 8 - length)), rtol=1e-6)
@@ -190,7 +190,7 @@ class TestSeeds:
     def test_all_photos_are_drawn(self):
         env = gym.make(LOCAL, photos=PHOTOS)
         env.reset(seed=0)
-        assert {env.reset()[1]["photo"] for _ in range(60)} == set(range(len(PHOTOS)))
+        assert {env.reset()[1]["photo_index"] for _ in range(60)} == set(range(len(PHOTOS)))
 
     def test_random_order_shows_the_segments_in_another_order_in_each_episode(self):
         env = gym.make(LOCAL, photos=PHOTOS, order="random", obs_type="float32")
@@ -210,7 +210,7 @@ class TestResetOptions:
         as_uint8 = np.rint(PHOTOS[3].image * 255).astype(np.uint8)
         for given, index in ((3, 3), (np.int64(3), 3), (PHOTOS[3], -1), (PHOTOS[3].image, -1), (as_uint8, -1)):
             observation, info = env.reset(options={"photo": given})
-            assert info["photo"] == index and type(info["photo"]) is int
+            assert info["photo_index"] == index and type(info["photo_index"]) is int
             np.testing.assert_allclose(observation[..., :3], plain * 255, atol=0.51)
 
     def test_a_photo_given_brings_its_target_and_an_array_has_none(self):

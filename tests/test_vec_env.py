@@ -86,8 +86,8 @@ def test_terminal_observation_is_the_finished_image_and_the_observation_the_next
         assert info["TimeLimit.truncated"] is False
         assert info["episode"] == {"r": pytest.approx(float(rewards[0]), abs=1e-4), "l": 2}
         assert {type(value) for value in info["episode"].values()} == {float, int}
-        assert set(info) == {"photo", "num_segments", "segment", "ev", "evs", "score", "input_score", "reward_version",
-                             "terminal_observation", "TimeLimit.truncated", "episode"}  # fmt: skip
+        assert set(info) == {"photo_index", "num_segments", "segment_index", "ev", "evs", "score", "input_score",
+                             "reward_version", "terminal_observation", "TimeLimit.truncated", "episode"}  # fmt: skip
 
 
 def test_return_and_length_of_an_episode_are_those_of_its_steps():
@@ -113,7 +113,7 @@ def test_seeds_hold_for_the_next_reset_only():
 
     def photos(envs):
         envs.reset()
-        return [info["photo"] for info in envs.reset_infos]
+        return [info["photo_index"] for info in envs.reset_infos]
 
     for each in (envs, twin):
         each.seed(3)
@@ -130,7 +130,7 @@ class TestOptions:
 
     def photos(self, envs):
         observations = envs.reset()
-        return [info["photo"] for info in envs.reset_infos], observations
+        return [info["photo_index"] for info in envs.reset_infos], observations
 
     def test_one_photo_for_all_once(self):
         envs = self.envs()

@@ -102,7 +102,7 @@ class TestAutoreset:
         assert envs.step(actions)[2].tolist() == [False, False]
         assert envs.step(actions)[2].tolist() == [True, True]
         _, rewards, terminations, _, info = envs.step(np.ones((2, 1), np.float32))
-        assert rewards.tolist() == [0, 0] and not terminations.any() and info["segment"].tolist() == [-1, -1]
+        assert rewards.tolist() == [0, 0] and not terminations.any() and info["segment_index"].tolist() == [-1, -1]
         assert not envs.state.evs.any()
 
     def test_same_step_gives_the_next_episode_and_the_last_observation_apart(self):
@@ -128,7 +128,7 @@ class TestAutoreset:
         with pytest.raises(ValueError, match=rf"\[{np.flatnonzero(terminations)[0]}"):
             envs.step(np.zeros((3, 1)))
         fresh, info = envs.reset(options={"reset_mask": terminations})
-        np.testing.assert_array_equal(info["_photo"], terminations)
+        np.testing.assert_array_equal(info["_photo_index"], terminations)
         np.testing.assert_array_equal(fresh[~terminations], observations[~terminations])
         assert not fresh[terminations][..., 11].any()  # no step taken
         envs.step(np.zeros((3, 1)))
@@ -139,7 +139,7 @@ class TestAutoreset:
         before = envs.step(np.full((3, 1), 0.5))[0]
         mask = np.array([False, True, False])
         after, info = envs.reset(seed=[None, 9, None], options={"reset_mask": mask, "photo": [0, 5, 0]})
-        assert info["photo"][1] == 5 and info["_photo"].tolist() == mask.tolist()
+        assert info["photo_index"][1] == 5 and info["_photo_index"].tolist() == mask.tolist()
         np.testing.assert_array_equal(after[~mask], before[~mask])
         expected = ExposureEnv(PHOTOS, halves, obs_type="float32").reset(options={"photo": 5})[0]
         np.testing.assert_array_equal(after[1], expected)
@@ -231,7 +231,7 @@ class TestPhotosGiven:
     def test_one_for_each(self):
         envs = ExposureVectorEnv(3, PHOTOS, obs_type="float32")
         observations, info = envs.reset(options={"photo": [4, PHOTOS[0], np.int64(2)]})
-        assert info["photo"].tolist() == [4, -1, 2]
+        assert info["photo_index"].tolist() == [4, -1, 2]
         single = ExposureEnv(PHOTOS, obs_type="float32")
         for observation, index in zip(observations, (4, 0, 2), strict=True):
             np.testing.assert_array_equal(observation, single.reset(options={"photo": index})[0])
@@ -239,12 +239,12 @@ class TestPhotosGiven:
     def test_arrays_where_no_photo_has_a_target(self):
         envs = ExposureVectorEnv(2, EXPERTS, reward_model=brightness)
         observations, info = envs.reset(options={"photo": [EXPERTS[0].image, np.full((3, 5, 3), 51, np.uint8)]})
-        assert info["photo"].tolist() == [-1, -1] and (observations[1, ..., :3] == 51).all()
+        assert info["photo_index"].tolist() == [-1, -1] and (observations[1, ..., :3] == 51).all()
 
     def test_none_in_the_list_draws_one(self):
         envs, drawn = (ExposureVectorEnv(3, PHOTOS) for _ in range(2))
-        first, _, last = drawn.reset(seed=4)[1]["photo"]
-        assert envs.reset(seed=4, options={"photo": [None, 7, None]})[1]["photo"].tolist() == [first, 7, last]
+        first, _, last = drawn.reset(seed=4)[1]["photo_index"]
+        assert envs.reset(seed=4, options={"photo": [None, 7, None]})[1]["photo_index"].tolist() == [first, 7, last]
 
     def test_with_and_without_target_do_not_mix(self):
         with pytest.raises(ValueError, match="target"):

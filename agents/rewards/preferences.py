@@ -1,8 +1,8 @@
 """A reward model of somebody's taste, from answers to one question: which of two retouches is better?
 
-The model is that of Bradley and Terry (1952). The judge's answers lie in a folder: a line of JSON for each in `preferences.jsonl`, and the pairs themselves as small
-images. From them networks learn scores whose differences are the log-odds of being preferred, as the reward models of
-language models do (Christiano et al. 2017).
+The model is that of Bradley and Terry (1952). The judge's answers lie in a folder: a line of JSON for each in
+`preferences.jsonl`, and the pairs themselves as small images. From them networks learn scores whose differences are the
+log-odds of being preferred, as the reward models of language models do (Christiano et al. 2017).
 """
 
 import json

@@ -48,7 +48,8 @@ def main(out: Path = Path("runs/minari"), episodes: int = 100, seed: int = 0, qu
     dataset = minari.load_dataset(DATASET)
     print(f"{dataset.total_episodes} episodes, {dataset.total_steps} steps: {dataset.storage.data_path}/main_data.hdf5")
     for episode in dataset.iterate_episodes(range(3)):
-        planes, photo, evs = episode.observations, episode.infos["photo"][0], np.round(episode.infos["evs"][-1], 2)
+        planes, evs = episode.observations, np.round(episode.infos["evs"][-1], 2)
+        photo = episode.infos["photo_index"][0]
         print(f"photo {photo}: {planes.shape} {planes.dtype}, EVs {evs}, {sum(episode.rewards):+.2f} dB")
 
 

@@ -68,7 +68,8 @@ def main(total_timesteps: int = 100_000, num_envs: int = 64, n_steps: int = 16, 
     memory = RandomMemory(memory_size=n_steps, num_envs=num_envs)
     agent = PPO(models={"policy": Policy(**about), "value": Value(**about)}, memory=memory, cfg=settings,
                 **about)
-    SequentialTrainer(env=wrapped, agents=agent, cfg={"timesteps": total_timesteps // num_envs, "headless": True}).train()
+    plan = {"timesteps": total_timesteps // num_envs, "headless": True}
+    SequentialTrainer(env=wrapped, agents=agent, cfg=plan).train()
     print(f"{np.mean(envs.return_queue):+.2f} dB")
 
 

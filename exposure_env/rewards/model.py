@@ -114,7 +114,8 @@ def is_differentiable(model: Any) -> bool:
 
 def name_of(model: Any) -> str:
     """What to call a reward model in a message or a table."""
-    return getattr(model, "name", None) or getattr(model, "__qualname__", None) or repr(model)
+    name = getattr(model, "name", None) or getattr(model, "__qualname__", None) or repr(model)
+    return name.rpartition("<locals>.")[2]
 
 
 def scored(model: Callable[..., Any], images: Array, inputs: Array, targets: Array | None) -> Scored:

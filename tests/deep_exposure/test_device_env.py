@@ -57,7 +57,7 @@ class TestEqualsTheHost:
             state = played.state
             for k, i in enumerate(np.flatnonzero(dones)):
                 if active[i]:
-                    outcomes[i] = [column[k] for column in env.finished[1:]], env.finished.state.evs[k], infos[i]
+                    outcomes[i] = [column[k] for column in env.finished[1:4]], env.finished.state.evs[k], infos[i]
             active &= ~dones
             assert (lengths > t + 1).tolist() == active.tolist() == (~host(is_done(state))).tolist()
             for ours, theirs in ((state.evs, env.envs.state.evs), (state.step, env.envs.state.step),
@@ -145,7 +145,7 @@ class TestEpisodes:
         played_out(played, np.ones((5, 4, 1), np.float32))
         for ours, theirs in zip(env.envs.state, before, strict=True):
             np.testing.assert_array_equal(ours, theirs)
-        env.set_options([{"photo": (info["photo"] + 1) % 4} for info in env.reset_infos])
+        env.set_options([{"photo": (info["photo_index"] + 1) % 4} for info in env.reset_infos])
         env.reset()
         assert (env.envs.state.photos != photos).any((1, 2, 3)).all()
         np.testing.assert_array_equal(host(played.state.photos), photos)  # no memory is shared
@@ -193,7 +193,7 @@ class TestPhotos:
                 assert ours.device.type == torch.device(device).type and ours.dtype == torch.as_tensor(theirs).dtype
                 np.testing.assert_array_equal(host(ours), theirs, err_msg=name)
             assert lengths.tolist() == env.envs.state.num_segments.tolist()
-            drawn |= {info["photo"] for info in env.reset_infos}
+            drawn |= {info["photo_index"] for info in env.reset_infos}
         kept = set(np.flatnonzero(played.bank.known).tolist())
         assert kept == (set() if settings.keys() & {"order", "transform"} else drawn) and len(drawn) > 3
 
