@@ -2,7 +2,7 @@
 
 python examples/custom_reward.py (a plain function; two minutes on a laptop)
 
-python examples/custom_reward.py --reward cnn (or preferences; or ssim, which needs torchmetrics)
+python examples/custom_reward.py --reward cnn (or preferences; or ssim, which needs torchmetrics); --quick to try it
 """
 
 from functools import partial
@@ -57,7 +57,7 @@ def preferences():
     return fit_preferences(answers)
 
 
-def main(reward: Literal["mid_grey", "ssim", "cnn", "preferences"] = "mid_grey", timesteps: int = 6_000) -> None:
+def main(reward: Literal["mid_grey", "ssim", "cnn", "preferences"] = "mid_grey", quick: bool = False) -> None:
     torch.manual_seed(0)
     mid_grey.differentiable = True  # so that DeepExposure may use it as its value function
     model = mid_grey if reward == "mid_grey" else {"ssim": ssim, "cnn": cnn, "preferences": preferences}[reward]()
@@ -70,7 +70,7 @@ def main(reward: Literal["mid_grey", "ssim", "cnn", "preferences"] = "mid_grey",
     ours = DeepExposure("CnnPolicy", envs[1], 3e-4, max_slope=4.0, batch_size=4, seed=0, device="cpu",
                         policy_kwargs={"width": 16, "halvings": 1})
     for agent in (ppo, ours):
-        told = test.finish(play(agent.learn(timesteps), test, untouched))
+        told = test.finish(play(agent.learn(200 if quick else 6_000), test, untouched))
         gain = psnr(told.image, told.state.targets) - psnr(untouched.photos, untouched.targets)
         print(f"{type(agent).__name__}: reward {np.mean(told.score - told.input_score):+.4f}, true PSNR "
               f"{gain.mean():+.2f} dB")

@@ -21,7 +21,8 @@ README, ARCHITECTURE, REWARDS = ((ROOT / name).read_text("utf-8") for name in (
 PAGES = {"README.md": README, "docs/architecture.md": ARCHITECTURE, "docs/rewards.md": REWARDS,
          "docs/clients.md": (ROOT / "docs" / "clients.md").read_text("utf-8"),
          "examples/reading_the_curves.md": (ROOT / "examples" / "reading_the_curves.md").read_text("utf-8")}
-SHORTER = {"n_steps=32": "n_steps=4, batch_size=4", "20_000": "8", "learn(1024)": "learn(64)", ", 512)": ", 16)"}  # budgets, and nothing else
+SHORTER = {"n_steps=32": "n_steps=4, batch_size=4", "20_000": "8", "learn(1024)": "learn(64)",
+           ", 512)": ", 16)"}  # budgets, and nothing else
 CHEAP = {"PPO(\"CnnPolicy\", ": "PPO(\"CnnPolicy\", n_steps=64, batch_size=32, n_epochs=1, env="}
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from stable_baselines3.common.noise import VectorizedActionNoise
 
 from agents.deep_exposure.collecting_on_device import CollectingOnDevice
+from agents.rewards.parts import log_parts
 from exposure_env import episode
 from exposure_env.task import Outcome
 
@@ -49,4 +50,5 @@ class Collecting(CollectingOnDevice):
                     self._noise.reset(np.flatnonzero(dones))
             self._last_obs, self._last_episode_starts = observations, dones
         callback.on_rollout_end()
+        log_parts(self.logger, outcomes)
         return episode.concatenate([outcome.state for outcome in outcomes])

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from agents.deep_exposure.device_env import DeviceVecEnv, playable
+from agents.rewards.parts import log_parts
 from exposure_env import episode
 from exposure_env.task import Outcome
 
@@ -60,6 +61,7 @@ class CollectingOnDevice:
             env.leave()
             self._last_obs, self._last_episode_starts = self.env.reset(), np.ones(self.n_envs, bool)
         callback.on_rollout_end()
+        log_parts(self.logger, outcomes)
         return episode.concatenate([outcome.state for outcome in outcomes])
 
     def _play(self, env: DeviceVecEnv, noise: Tensor | None) -> Tensor:

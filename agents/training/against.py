@@ -9,6 +9,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from agents.baselines.replay import RelabelReplayBuffer
 from agents.deep_exposure import DeepExposure
+from agents.rewards.parts import RewardParts
 from agents.training.building import build
 from agents.training.configuration import PRESETS, TrainConfig
 from exposure_env.photos import Photo
@@ -58,5 +59,5 @@ def train_against(algorithm: type[BaseAlgorithm], photos: Sequence[Photo], exper
                          "replay_buffer_kwargs": {"relative": env.task.config.relative,
                                                   "reward_model": env.task.reward_model}}
     model = algorithm(policy, env, **settings)
-    model.learn(total_timesteps, [*([] if game is None else [game]), *callbacks])
+    model.learn(total_timesteps, [*([] if game is None else [game]), RewardParts(), *callbacks])
     return model

@@ -1,9 +1,14 @@
 import numpy as np
 import pytest
 import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.logger import configure
 from torch import nn
 
+from agents import DeepExposure
 from agents.rewards import TorchReward
+from agents.rewards.parts import RewardParts
+from agents.vec_env import ExposureVecEnv
 from exposure_env import ExposureEnv, sample_photos
 from exposure_env.rewards import resolve_reward, score
 from tests.rewards.small import images
@@ -79,3 +84,26 @@ def test_an_environment_takes_it():
 def test_settings_that_make_no_sense_are_named(settings):
     with pytest.raises(ValueError, match=str(next(iter(settings.values())))):
         TorchReward(Small(), **settings)
+
+
+class TestLog:
+    PHOTOS = sample_photos("inputs", 4)
+    MODEL = {"psnr": 1.0, "entropy": 0.5}
+
+    def logged(self, agent):
+        agent.set_logger(configure(None, []))
+        agent.learn(16, callback=[] if isinstance(agent, DeepExposure) else RewardParts(), log_interval=10**6)
+        return agent.logger.name_to_value
+
+    @pytest.mark.parametrize("rollouts", ["host", "device"])
+    def test_deep_exposure_logs_the_parts_of_its_reward(self, rollouts):
+        env = ExposureVecEnv(num_envs=2, photos=self.PHOTOS, reward_model=self.MODEL, max_segments=2)
+        agent = DeepExposure("CnnPolicy", env, n_batches=1, batch_size=2, device="cpu", rollouts=rollouts,
+                             policy_kwargs={"width": 4, "halvings": 1})
+        told = self.logged(agent)
+        assert told["reward/psnr"] > 5 and 0 < told["reward/entropy"] < 5
+
+    def test_a_callback_does_so_for_others(self):
+        env = ExposureVecEnv(num_envs=2, photos=self.PHOTOS, reward_model=self.MODEL, max_segments=2)
+        told = self.logged(PPO("CnnPolicy", env, n_steps=4, batch_size=8, n_epochs=1, device="cpu"))
+        assert told["reward/psnr"] > 5 and 0 < told["reward/entropy"] < 5
