@@ -38,7 +38,7 @@ def audit_figure(audits: Sequence[Audit]) -> Figure:
     last.axvline(0, color="black", linewidth=0.8)
     last.invert_yaxis()
     last.set(xlabel="PSNR [dB]", title="If an agent obeyed perfectly")
-    last.legend(fontsize="x-small", loc="lower left")
+    last.legend(fontsize="x-small", loc="upper right")
     last.grid(alpha=0.3, axis="x")
     handles, labels = drawn.axes[0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside upper center", ncols=min(len(audits), 5), fontsize="small")
