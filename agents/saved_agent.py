@@ -9,12 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from gymnasium.spaces import Box
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from agents.playing import play
 from agents.policy import ExposurePolicy
-from exposure_env.files import write_whole
+from agents.weights import read_weights, write_weights
 from exposure_env.observations import observation_space
 from exposure_env.parsing import parse_json
 from exposure_env.photos import Photo
@@ -74,18 +72,7 @@ def save_agent(path: str | os.PathLike, policy: ExposurePolicy, task: ExposureTa
             raise ValueError(f"an agent's {name} must be a name, so that it can be loaded again, not {value!r}")
     meta = {"format": FORMAT, "settings": json.dumps(settings), "segmenter": task.segmenter,
             "policy": json.dumps(policy.settings)}
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.contiguous().cpu() for name, tensor in policy.actor.state_dict().items()}
-    write_whole(path, _sorted(save(weights, meta)))  # save_file would make it readable only by its owner
-
-
-def _sorted(content: bytes) -> bytes:
-    """The same safetensors file with a sorted header; `save` orders the metadata differently each time."""
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + content[end:]
+    write_weights(Path(path), policy.actor.state_dict(), meta)
 
 
 def load_agent(path: str | os.PathLike | None = None) -> Agent:
@@ -99,22 +86,11 @@ def load_agent(path: str | os.PathLike | None = None) -> Agent:
     path = path / FILE_NAME if path.is_dir() else path
     if not path.is_file():
         raise ValueError(f"no agent at {path}: give a run folder or its {FILE_NAME}")
-    try:
-        with safe_open(path, "pt") as file:
-            meta = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a safetensors file, and nothing else is loaded: {error}") from error
-    if meta.get("format") != FORMAT:
-        raise ValueError(f"{path} must be of format {FORMAT!r}, not {meta.get('format')!r}")
-    for name, tensor in weights.items():
-        if not (tensor.is_floating_point() and bool(tensor.isfinite().all())):
-            raise ValueError(f"the weights in {path} must be finite numbers, but some of {name!r} are not")
+    weights, meta = read_weights(path, FORMAT)
     with torch.device("meta"):  # without memory: however large the settings say it is, only the file's weights take any
         agent = _empty(meta, path)
-    own = {name: tensor.to(torch.float32, copy=True) for name, tensor in weights.items()}
     try:
-        agent.policy.actor.load_state_dict(own, assign=True)
+        agent.policy.actor.load_state_dict(weights, assign=True)
     except RuntimeError as error:
         raise ValueError(f"the weights in {path} don't fit its settings: {error}") from error
     return agent

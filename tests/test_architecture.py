@@ -22,8 +22,8 @@ FLOORS = {
         "kernels observations scenes", "task", "infos", "env vector",
     ],
     "agents": [
-        "arrays errors exploration json_files locks planes playing typed vec_env", "method networks segment_actor",
-        "policy rewards",
+        "arrays errors exploration json_files locks planes playing typed vec_env weights",
+        "method networks segment_actor", "policy rewards",
         "baselines deep_exposure preferring saved_agent", "evaluation pictures retouching", "training", "benchmark",
         "auditing", "commands", "cli",
     ],
@@ -42,10 +42,10 @@ FILES = {
     "exposure_env.retouch.plan", "exposure_env.segmentation.label_files",
     "agents.benchmark.cells", "agents.benchmark.claims.tables", "agents.benchmark.results",
     "agents.auditing.report", "agents.cli", "agents.commands.prefer", "agents.commands.retouch", "agents.json_files",
-    "agents.pictures", "agents.preferring.page", "agents.rewards.preferences", "agents.rewards.saved",
-    "agents.retouching.batch",
-    "agents.retouching.compiling", "agents.retouching.journal", "agents.saved_agent", "agents.training.checkpoints",
-    "agents.training.run", "agents.training.run_folder", "agents.training.run_log",
+    "agents.pictures", "agents.preferring.page", "agents.rewards.preferences",
+    "agents.retouching.batch", "agents.retouching.compiling", "agents.retouching.journal",
+    "agents.training.checkpoints",
+    "agents.training.run", "agents.training.run_folder", "agents.training.run_log", "agents.weights",
 }  # fmt: skip
 TALKATIVE = {"agents.cli", "agents.commands.prefer", "agents.commands.retouch", "agents.commands.rewards"}
 

@@ -17,7 +17,9 @@ from importlib import import_module
 from threading import Event, Thread
 from typing import Any
 
-WORK = {"cell": "agents.benchmark.cells", "claim": "agents.benchmark.claims.trainings"}  # modules with a `run_order`
+WORK = {  # modules with a `run_order`
+    "cell": "agents.benchmark.cells", "claim": "agents.benchmark.claims.trainings", "matrix": "agents.auditing.matrix",
+}  # fmt: skip
 
 
 def run_batches(kind: str, batches: Sequence[Sequence[dict[str, Any]]], jobs: int = 1

@@ -12,13 +12,11 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from agents.networks import Discriminator
 from agents.rewards.discriminator import DiscriminatorReward
-from exposure_env.files import write_whole
+from agents.weights import read_weights, write_weights
 from exposure_env.image import Array
 from exposure_env.parsing import parse_json
 
@@ -97,11 +95,9 @@ def save_reward(path: str | os.PathLike, networks: Sequence[Discriminator], kind
     if any(shape != shapes[0] for shape in shapes):
         raise ValueError(f"the networks of one file must have one shape, not {shapes}")
     meta = {"format": FORMAT, "kind": kind, "network": json.dumps(shapes[0]), "members": str(len(networks))}
-    weights = {f"{i}.{name}": tensor.detach().contiguous().cpu() for i, network in enumerate(networks)
+    weights = {f"{i}.{name}": tensor for i, network in enumerate(networks)
                for name, tensor in network.state_dict().items()}
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, save(weights, meta))
+    write_weights(Path(path), weights, meta)
 
 
 def load_reward(path: str | os.PathLike | None = None, *, caution: float = 0.0,
@@ -121,22 +117,11 @@ def load_reward(path: str | os.PathLike | None = None, *, caution: float = 0.0,
     path = path / FILE_NAME if path.is_dir() else path
     if not path.is_file():
         raise ValueError(f"no reward model at {path}: give a run's folder or its {FILE_NAME}")
-    try:
-        with safe_open(path, "pt") as file:
-            meta = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a safetensors file, and nothing else is loaded: {error}") from error
-    if meta.get("format") != FORMAT:
-        raise ValueError(f"{path} must be of format {FORMAT!r}, not {meta.get('format')!r}")
-    for name, tensor in weights.items():
-        if not (tensor.is_floating_point() and bool(tensor.isfinite().all())):
-            raise ValueError(f"the weights in {path} must be finite numbers, but some of {name!r} are not")
+    weights, meta = read_weights(path, FORMAT)
     with torch.device("meta"):  # without memory: however large the settings say it is, only the file's weights take any
         networks = _empty(meta, path)
     for i, network in enumerate(networks):
-        own = {name.removeprefix(f"{i}."): tensor.to(torch.float32, copy=True)
-               for name, tensor in weights.items() if name.startswith(f"{i}.")}
+        own = {name.removeprefix(f"{i}."): tensor for name, tensor in weights.items() if name.startswith(f"{i}.")}
         try:
             network.load_state_dict(own, assign=True)
         except RuntimeError as error:

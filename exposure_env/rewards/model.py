@@ -168,6 +168,6 @@ def _checked(scores: Any, model: Any, num: int, what: str = "") -> Array:
     if xp is None or not xp.isdtype(scores.dtype, ("real floating", "integral")):
         raise ValueError(f"{what}reward model {name} returned {scores.dtype}: want real numbers")
     if not bool(xp.all(xp.isfinite(scores))):
-        wrong = [float(value) for value in scores[~xp.isfinite(scores)][:3]]
+        wrong = [value.item() for value in scores[~xp.isfinite(scores)][:3]]
         raise NotFinite(f"{what}reward model {name} returned scores that are not finite, such as {wrong}")
     return scores

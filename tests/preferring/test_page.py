@@ -23,10 +23,10 @@ from tests.repository import ROOT
 pytest.importorskip("starlette", reason='the page needs Starlette: pip install -e ".[play]"')
 pytest.importorskip("uvicorn", reason='the page needs Uvicorn: pip install -e ".[play]"')
 
-from agents.prefer_command import Prefer  # noqa: E402
+from agents.commands.prefer import Prefer  # noqa: E402
 from agents.preferring.page import MOST_OPEN, host_names, is_loopback, listen  # noqa: E402
 
-COMMAND = "import sys, tyro; from agents.prefer_command import Prefer; sys.exit(tyro.cli(Prefer).run())"
+COMMAND = "import sys, tyro; from agents.commands.prefer import Prefer; sys.exit(tyro.cli(Prefer).run())"
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def actor(folder) -> torch.Tensor:
 def test_the_folder_holds_everything(whole):
     assert whole.interrupted is False
     names = {path.name.split(".")[0] for path in whole.folder.iterdir() if path.name != ".run.lock"}
-    assert names == {"config", "photos", "agent", "checkpoint", "progress", "curves", "events", "storyboards"}
+    assert names == {"config", "photos", "agent", "reward", "checkpoint", "progress", "curves", "events", "storyboards"}
     assert json.loads((whole.folder / "config.json").read_text()) == json.loads(json.dumps(asdict(KEPT)))
     assert list(whole.folder.glob("events.out.tfevents.*"))[0].stat().st_size > 500
     with Image.open(whole.folder / "curves.png") as picture:
