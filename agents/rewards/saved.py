@@ -129,6 +129,22 @@ def load_reward(path: str | os.PathLike | None = None, *, caution: float = 0.0,
     return FrozenReward(networks, meta["kind"], caution=caution, device=device)
 
 
+def load_ensemble(paths: Sequence[str | os.PathLike], *, caution: float = 0.0,
+                  device: str | torch.device = "cpu") -> FrozenReward:
+    """The networks of several files or runs, such as those of one training with several seeds, judging together.
+
+    Args:
+        paths: See `load_reward`.
+        caution: See `FrozenReward`.
+        device: Where the networks are put.
+
+    Raises:
+        ValueError: If there are none, one can't be loaded, or they are for images of different sizes.
+    """
+    members = [member.network for path in paths for member in load_reward(path).members]
+    return FrozenReward(members, caution=caution, device=device)
+
+
 def shipped() -> FrozenReward:
     """The reward model of the name "discriminator"."""
     return load_reward()

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from agents.networks import Discriminator
-from agents.rewards import FrozenReward, load_reward, save_reward
+from agents.rewards import FrozenReward, load_ensemble, load_reward, save_reward
 from exposure_env import ExposureEnv, ExposureVectorEnv, sample_photos
 from exposure_env.rewards import ProcessReward, resolve_reward, score, scored
 from tests.rewards.small import images
@@ -44,6 +44,16 @@ def test_an_ensemble_reports_its_disagreement_and_caution_subtracts_it():
                                rtol=1e-4, atol=1e-5)
     env = ExposureEnv(sample_photos("inputs", 2), reward_model=FrozenReward(networks(2, 64)), max_segments=1)
     assert "disagreement" in env.reset(seed=0)[1]["rewards"]
+
+
+def test_several_files_judge_together(tmp_path):
+    for i, network in enumerate(networks(2)):
+        save_reward(tmp_path / f"{i}.safetensors", [network])
+    together, photos = load_ensemble([tmp_path / "0.safetensors", tmp_path / "1.safetensors"]), images(3, size=16)
+    np.testing.assert_allclose(score(together, photos, photos, None),
+                               score(FrozenReward(networks(2)), photos, photos, None), rtol=1e-5)
+    with pytest.raises(ValueError, match="an ensemble needs networks"):
+        load_ensemble([])
 
 
 def test_it_scores_alike_everywhere(tmp_path, monkeypatch):
