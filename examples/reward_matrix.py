@@ -44,7 +44,7 @@ def main(options: RewardMatrix) -> None:
         failed += [] if error is None else [f"{cell.path(options.out).stem}: {error}"]
     text = tables(cells, options.out, {} if options.quick else audits(photos))
     write_whole(options.out / "matrix.md", text + "\n")
-    print(f"\n{text}\n\nIn {options.out}: matrix.md")
+    print(f"\n{text}\n\nIn {options.out}: matrix.md, and *.json, one for each cell")
     if failed:
         raise SystemExit("reward_matrix: " + "\n".join(failed))
 
