@@ -12,7 +12,7 @@ from gymnasium.spaces import Box
 
 from agents.playing import play
 from agents.policy import ExposurePolicy
-from agents.weights import read_weights, write_weights
+from agents.weights import assign, found, read_weights, write_weights
 from exposure_env.observations import observation_space
 from exposure_env.parsing import parse_json
 from exposure_env.photos import Photo
@@ -82,17 +82,11 @@ def load_agent(path: str | os.PathLike | None = None) -> Agent:
         ValueError: If the file is missing, damaged or not an agent, or its weights don't fit its settings or aren't
             finite.
     """
-    path = SHIPPED if path is None else Path(path)
-    path = path / FILE_NAME if path.is_dir() else path
-    if not path.is_file():
-        raise ValueError(f"no agent at {path}: give a run folder or its {FILE_NAME}")
+    path = found(SHIPPED if path is None else path, FILE_NAME, "agent")
     weights, meta = read_weights(path, FORMAT)
     with torch.device("meta"):  # without memory: however large the settings say it is, only the file's weights take any
         agent = _empty(meta, path)
-    try:
-        agent.policy.actor.load_state_dict(weights, assign=True)
-    except RuntimeError as error:
-        raise ValueError(f"the weights in {path} don't fit its settings: {error}") from error
+    assign(agent.policy.actor, weights, path)
     return agent
 
 

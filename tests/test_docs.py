@@ -16,11 +16,9 @@ from exposure_env.files import ImageFile, save_image
 from exposure_env.increments import is_additive
 
 ROOT = Path(__file__).parents[1]
-README, ARCHITECTURE, REWARDS = ((ROOT / name).read_text("utf-8") for name in (
-    "README.md", "docs/architecture.md", "docs/rewards.md"))
-PAGES = {"README.md": README, "docs/architecture.md": ARCHITECTURE, "docs/rewards.md": REWARDS,
-         "docs/clients.md": (ROOT / "docs" / "clients.md").read_text("utf-8"),
-         "examples/reading_the_curves.md": (ROOT / "examples" / "reading_the_curves.md").read_text("utf-8")}
+PAGES = {page: (ROOT / page).read_text("utf-8") for page in (
+    "README.md", "docs/architecture.md", "docs/clients.md", "docs/rewards.md", "examples/reading_the_curves.md")}
+README, ARCHITECTURE = PAGES["README.md"], PAGES["docs/architecture.md"]
 SHORTER = {"n_steps=32": "n_steps=4, batch_size=4", "20_000": "8", "learn(1024)": "learn(64)",
            ", 512)": ", 16)"}  # budgets, and nothing else
 CHEAP = {"PPO(\"CnnPolicy\", ": "PPO(\"CnnPolicy\", n_steps=64, batch_size=32, n_epochs=1, env="}
@@ -62,25 +60,16 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_snippets_of_the_readme_run_one_after_the_other(folder, one_thread):
+@pytest.mark.parametrize("page", ["README.md", "docs/rewards.md"])
+def test_the_snippets_of_a_page_run_one_after_the_other(page, folder, one_thread):
     names, shown = {}, 0
-    for snippet, expected in snippets(README):
+    for snippet, expected in snippets(PAGES[page]):
         told = executed(snippet, names)
         if expected:
             assert told == expected
             shown += 1
     assert shown >= 1 and len(FolderPhotos("my/folder")) == 2
     assert names["model"].num_timesteps >= 8
-
-
-def test_the_snippets_of_the_page_on_rewards_run_one_after_the_other(folder, one_thread):
-    names, shown = {}, 0
-    for snippet, expected in snippets(REWARDS):
-        told = executed(snippet, names)
-        if expected:
-            assert told == expected
-            shown += 1
-    assert shown >= 1 and names["model"].num_timesteps >= 8
 
 
 def test_the_paths_and_the_modules_that_pages_name_are_there():

@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from scipy.stats import rankdata, wasserstein_distance
+from scipy.stats import rankdata
 
-from agents.auditing.search import best_plans, scores_of
-from agents.benchmark.measures import image_statistics
+from agents.auditing.search import best_plans
+from agents.benchmark.measures import image_statistics, set_distances
 from agents.evaluation.metrics import pearson, psnr
 from agents.evaluation.statistics import Interval, student
 from agents.playing import Policy, paired_scenes, play
+from agents.preferring import random_plans
 from exposure_env import episode, rewards
 from exposure_env.image import expose, luminance
 from exposure_env.task import ExposureTask
@@ -109,23 +110,27 @@ def audit_reward(model: Any, task: ExposureTask, others: Mapping[str, Any] | Non
     )
 
 
-def regret(policy: Policy, model: Any, task: ExposureTask) -> Regret:
+def regret(policy: Policy, model: Any, task: ExposureTask, truth: episode.EpisodeState | None = None,
+           best: episode.EpisodeState | None = None) -> Regret:
     """Splits what an agent misses into what its reward model asks for and how well it obeys.
 
     Args:
         policy: The agent.
         model: The reward model that it was trained with.
         task: Photos with targets, and how they are rendered.
+        truth: The result of `best_plans` by PSNR, if already known.
+        best: That by the reward model, likewise.
 
     Raises:
         ValueError: See `audit_reward`.
     """
     model, state = rewards.resolve_reward(model), start(task)
-    plans = [best_plans(task, state, rewards.psnr), best_plans(task, state, model), play(policy, task, state)]
-    images = [task.fused(plan) for plan in plans]
-    ideal, best, own = (psnr(image, state.targets) for image in images)
-    missed = scores_of(task, plans[1], model, images[1]) - scores_of(task, plans[2], model, images[2])
-    return Regret(student(own), student(ideal - best), student(best - own), student(missed))
+    truth = best_plans(task, state, rewards.psnr) if truth is None else truth
+    best = best_plans(task, state, model) if best is None else best
+    images = [task.fused(plan) for plan in (truth, best, play(policy, task, state))]
+    ideal, ours, own = (psnr(image, state.targets) for image in images)
+    missed = _scores(model, images[1], state) - _scores(model, images[2], state)
+    return Regret(student(own), student(ideal - ours), student(ours - own), student(missed))
 
 
 def start(task: ExposureTask) -> episode.EpisodeState:
@@ -143,7 +148,7 @@ def start(task: ExposureTask) -> episode.EpisodeState:
 def set_distance(images: np.ndarray, good: np.ndarray) -> float:
     """The distance of images to good ones as a set: the mean Wasserstein distance of three statistics of images."""
     ours, theirs = (np.array([image_statistics(image) for image in each]) for each in (images, good))
-    return float(np.mean([wasserstein_distance(*columns) for columns in zip(ours.T, theirs.T, strict=True)]))
+    return float(np.mean(set_distances(ours, theirs)))
 
 
 def changed(images: np.ndarray, how: str, amount: float, rng: np.random.Generator) -> np.ndarray:
@@ -192,10 +197,8 @@ def _correlations(model: Callable[..., Any], others: Mapping[str, Any], task: Ex
     models = {"": model} | {name: rewards.resolve_reward(other) for name, other in others.items()}
     scores: dict[str, Sequence[np.ndarray]] = {name: [] for name in models}
     for _ in range(PLANS):
-        evs = rng.normal(0, 0.8, (len(state.step), 1)) + rng.normal(0, 0.5, state.evs.shape)
-        plan = state._replace(evs=np.clip(evs, -task.config.max_ev, task.config.max_ev).astype(np.float32),
-                              step=state.num_segments.copy())
-        image = task.fused(plan)
+        evs = random_plans(rng, *state.evs.shape, task.config.max_ev)
+        image = task.fused(state._replace(evs=evs, step=state.num_segments.copy()))
         for name, each in models.items():
             scores[name].append(_scores(each, image, state))
     ranks = {name: rankdata(np.stack(each), axis=0) for name, each in scores.items()}  # (PLANS, N)

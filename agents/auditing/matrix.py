@@ -5,7 +5,6 @@ A cell is one agent with one reward and one seed, in a process of its own, and o
 
 import time
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,23 +14,25 @@ from stable_baselines3 import A2C, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import configure
 
-from agents.auditing.audit import Audit, audit_reward
+from agents.auditing.audit import Audit, audit_reward, start
+from agents.auditing.search import best_plans
 from agents.baselines.replay import RelabelReplayBuffer
-from agents.benchmark.cells import fingerprint
+from agents.benchmark.cells import version_of
+from agents.benchmark.data import misexposed_split
 from agents.benchmark.measures import versions
-from agents.benchmark.protocols import Split, misexposed_protocol
-from agents.benchmark.results import make_once
+from agents.benchmark.protocols import Split
+from agents.benchmark.results import is_finished, make_once
 from agents.benchmark.workers import run_batches
 from agents.deep_exposure import DeepExposure
 from agents.evaluation.formatting import markdown, number
 from agents.evaluation.metrics import psnr
 from agents.evaluation.statistics import student
-from agents.json_files import check_same, read_json
+from agents.json_files import read_json
 from agents.playing import paired_scenes, play
 from agents.rewards import AdversarialCallback, DiscriminatorReward, DiscriminatorTrainer, ExpertPhotos
 from agents.rewards.parts import RewardParts
 from agents.vec_env import ExposureVecEnv
-from exposure_env.photos import FolderPhotos, Misexpose, Photo
+from exposure_env.photos import Misexpose, Photo
 from exposure_env.rewards import resolve_reward
 from exposure_env.task import ExposureTask
 
@@ -59,8 +60,7 @@ class MatrixCell(NamedTuple):
     @property
     def settings(self) -> dict[str, Any]:
         """Everything that its results depend on, except the versions of software."""
-        photos = fingerprint({} if self.photos is None else {"photos": self.photos})
-        return self._asdict() | {"photos": photos}
+        return self._asdict() | {"photos": version_of(self.photos)}
 
     def path(self, out: Path) -> Path:
         """The file of its results."""
@@ -69,10 +69,7 @@ class MatrixCell(NamedTuple):
 
     def finished(self, out: Path) -> bool:
         """Whether its file exists; a ValueError if that was made with other settings."""
-        path = self.path(out)
-        if path.exists():
-            check_same(self.settings, read_json(path).get("settings", {}), path)
-        return path.exists()
+        return is_finished(self.path(out), self.settings)
 
 
 def run_cells(cells: Sequence[MatrixCell], out: Path, jobs: int = 1) -> Iterator[tuple[MatrixCell, str | None]]:
@@ -91,14 +88,9 @@ def run_order(order: dict[str, Any]) -> None:
               lambda: {"versions": versions(), "results": measure(cell)}, cell.photos)
 
 
-@lru_cache(1)
-def _split(photos: str | None, version: str) -> Split:
-    return misexposed_protocol(None if photos is None else FolderPhotos(photos))
-
-
 def split_of(photos: str | None) -> Split:
     """The photos that agents learn from, experts', and the test: those of the protocol `uneven-v1`."""
-    return _split(photos, fingerprint({} if photos is None else {"photos": photos}))
+    return misexposed_split(photos, version_of(photos))
 
 
 def build(cell: MatrixCell, split: Split) -> tuple[BaseAlgorithm, list[Any]]:
@@ -155,7 +147,8 @@ def audits(photos: str | None, number: int = 60) -> dict[str, Audit]:
     test = split_of(photos).test
     chosen = [test[int(i)] for i in np.linspace(0, len(test) - 1, min(number, len(test)))]
     task = ExposureTask(chosen, "slic", max_segments=SEGMENTS)
-    return {name: audit_reward(name, task) for name in REWARDS if name != LEARNING}
+    truth = best_plans(task, start(task), resolve_reward("psnr"))
+    return {name: audit_reward(name, task, truth=truth) for name in REWARDS if name != LEARNING}
 
 
 def tables(cells: Sequence[MatrixCell], out: Path, judged: dict[str, Audit]) -> str:

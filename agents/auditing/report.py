@@ -10,9 +10,11 @@ import numpy as np
 from agents.auditing.audit import Audit, Regret, audit_reward, regret, start
 from agents.auditing.figures import audit_figure
 from agents.auditing.search import best_plans
+from agents.baselines.untrained import finished_with
 from agents.evaluation.formatting import aligned, markdown, number, with_ends
 from agents.pictures import write_figure, write_picture
 from agents.saved_agent import load_agent
+from exposure_env.episode import select
 from exposure_env.files import write_whole
 from exposure_env.photos import FolderPhotos, PairedPhotos, Photo, misexposed, sample_photos
 from exposure_env.render import storyboard, storyboard_panel
@@ -70,7 +72,7 @@ class Report(NamedTuple):
         """The last panel of the storyboard of some photos under the plans that a reward likes best."""
         state, panels = start(self.task), []
         for i in np.linspace(0, len(state.step) - 1, min(SHOWN, len(state.step))).astype(int):
-            one = state._replace(evs=audit.plans, step=state.num_segments.copy()).map(lambda array, i=i: array[i:i + 1])
+            one = select(finished_with(state, audit.plans), [i])
             panels.append(storyboard_panel(one, self.task.fused(one)[0], None, None, space=self.task.config.space))
         return storyboard(panels)
 
@@ -107,10 +109,13 @@ def audit_all(names: Sequence[str], photos: Path | None, targets: Path | None, m
     agent = None if model is None else load_agent(model)
     pairs = _some(pairs, most)
     task = ExposureTask(pairs, segmenter, max_segments=max_segments) if agent is None else agent.task(pairs)
-    truth = best_plans(task, start(task), psnr)
+    state = start(task)
+    truth = best_plans(task, state, psnr)
     compared = {name: name for name in others}
     audits = [audit_reward(name, task, compared, seed, truth)._replace(name=name) for name in names]
-    regrets = {} if agent is None else {name: regret(agent.policy, name, task) for name in names}
+    regrets = {} if agent is None else {
+        audit.name: regret(agent.policy, audit.name, task, truth, finished_with(state, audit.plans))
+        for audit in audits}
     return Report(audits, regrets, task)
 
 

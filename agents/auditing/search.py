@@ -8,7 +8,7 @@ import torch
 
 from agents.baselines.untrained import by_length, finished_with
 from exposure_env import episode
-from exposure_env.rewards import is_differentiable, score
+from exposure_env.rewards import is_differentiable
 from exposure_env.task import ExposureTask
 
 GRID = 13  # single exposures that are tried first
@@ -119,10 +119,3 @@ class _Search:
         now = self.scores(tried)
         better = now > scores
         return np.where(better[:, None], tried, evs), np.where(better, now, scores)
-
-
-def scores_of(task: ExposureTask, finished: episode.EpisodeState, model: Callable[..., Any],
-              fused: np.ndarray | None = None) -> np.ndarray:
-    """(N,) float64 scores of finished episodes by any model; `fused` is the blend, if already known."""
-    image = task.fused(finished) if fused is None else fused
-    return np.asarray(score(model, image, finished.photos, finished.targets), np.float64)

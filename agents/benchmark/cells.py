@@ -276,6 +276,11 @@ def fingerprint(folders: dict[str, str]) -> str:
     return f"{len(files)} files, {zlib.crc32(chr(10).join(files).encode()):08x}" if folders else "sample photos"
 
 
+def version_of(photos: str | None) -> str:
+    """The fingerprint of one folder of photos; None for the sample photos."""
+    return fingerprint({} if photos is None else {"photos": photos})
+
+
 def _version(path: Path) -> tuple[int, int]:
     stat = path.stat()
     return stat.st_size, stat.st_mtime_ns

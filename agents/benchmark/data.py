@@ -1,5 +1,6 @@
 """The folders that each protocol takes, and the photos in them."""
 
+from functools import lru_cache
 from pathlib import Path
 
 from agents.benchmark.methods import FULL_SIZE
@@ -9,6 +10,17 @@ from exposure_env.photos import FolderPhotos, PairedPhotos, Photo
 FIVEK = {"inputs": "fivek_pairs/input", "targets": "fivek_pairs/expert_c",
          "raw": "fivek_unpaired/raw", "experts": "fivek_unpaired/expert_c", "others": "photos"}
 OPTIONAL = ("raw", "experts", "others")
+
+
+@lru_cache(1)
+def misexposed_split(photos: str | None, version: str) -> Split:
+    """The photos of the protocol uneven-v1, read once.
+
+    Args:
+        photos: A folder of good photographs; None for the sample photos.
+        version: What tells this version of the folder from others; see `cells.fingerprint`.
+    """
+    return misexposed_protocol(None if photos is None else FolderPhotos(photos))
 
 
 def find_folders(protocol: str, photos: Path | None, inputs: Path | None, targets: Path | None) -> dict[str, Path]:

@@ -41,10 +41,20 @@ def summary(content: dict[str, Any]) -> dict[str, float | None]:
     experts = np.array(content["experts"])
     for prefix, key in {"": "statistics", "target_": "target_statistics"}.items():
         ours = np.array([photo[key] for photo in content["photos"]])
-        distances = [float(wasserstein_distance(*columns)) for columns in zip(ours.T, experts.T, strict=True)]
+        distances = set_distances(ours, experts)
         numbers |= {f"{prefix}{name}_distance": value for name, value in zip(STATISTICS, distances, strict=True)}
         numbers[f"{prefix}distance"] = float(np.mean(distances))
     return {name: plain(value) for name, value in numbers.items()}
+
+
+def set_distances(ours: np.ndarray, theirs: np.ndarray) -> list[float]:
+    """The 1-D Wasserstein distances of two sets of photos in each of `STATISTICS`.
+
+    Args:
+        ours: (N, 3), a row of `image_statistics` for each photo.
+        theirs: (M, 3), likewise.
+    """
+    return [float(wasserstein_distance(*columns)) for columns in zip(ours.T, theirs.T, strict=True)]
 
 
 def photographs(photos: list[dict[str, Any]], settings: dict[str, Any]) -> dict[str, float]:

@@ -4,9 +4,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.json_files import write_json
+from agents.json_files import check_same, read_json, write_json
 from agents.locks import locked
 from exposure_env.files import remove_leftovers
+
+
+def is_finished(path: Path, settings: dict[str, Any]) -> bool:
+    """Whether a result is there.
+
+    Raises:
+        ValueError: If it was made with other settings.
+    """
+    if not path.exists():
+        return False
+    try:
+        check_same(settings, read_json(path).get("settings", {}), path)
+    except ValueError as error:
+        raise ValueError(f"{error}. Choose another folder with --out, or delete the file") from error
+    return True
 
 
 def make_once(path: Path, finished: Callable[[], bool], settings: Callable[[], dict[str, Any]],

@@ -50,5 +50,5 @@ class Collecting(CollectingOnDevice):
                     self._noise.reset(np.flatnonzero(dones))
             self._last_obs, self._last_episode_starts = observations, dones
         callback.on_rollout_end()
-        log_parts(self.logger, outcomes)
+        log_parts(self.logger, [outcome.parts for outcome in outcomes])
         return episode.concatenate([outcome.state for outcome in outcomes])

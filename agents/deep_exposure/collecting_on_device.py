@@ -61,7 +61,7 @@ class CollectingOnDevice:
             env.leave()
             self._last_obs, self._last_episode_starts = self.env.reset(), np.ones(self.n_envs, bool)
         callback.on_rollout_end()
-        log_parts(self.logger, outcomes)
+        log_parts(self.logger, [outcome.parts for outcome in outcomes])
         return episode.concatenate([outcome.state for outcome in outcomes])
 
     def _play(self, env: DeviceVecEnv, noise: Tensor | None) -> Tensor:

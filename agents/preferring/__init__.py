@@ -3,6 +3,6 @@
 The page is not re-exported here: it needs the extra `play`, which mere pairs do not.
 """
 
-from agents.preferring.pairs import Pair, Pairs, PhotoFiles, Retouch
+from agents.preferring.pairs import Pair, Pairs, PhotoFiles, Retouch, random_plans
 
-__all__ = ["Pair", "Pairs", "PhotoFiles", "Retouch"]
+__all__ = ["Pair", "Pairs", "PhotoFiles", "Retouch", "random_plans"]

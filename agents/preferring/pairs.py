@@ -61,6 +61,12 @@ class PhotoFiles(Sequence[Photo]):
             raise ValueError(str(error).replace(str(path), path.name)) from error
 
 
+def random_plans(rng: np.random.Generator, num: int, segments: int, max_ev: float) -> np.ndarray:
+    """The exposures of random plans, (num, segments) float32 [stops], within ±max_ev."""
+    evs = rng.normal(0, COMMON, (num, 1)) + rng.normal(0, OWN, (num, segments))
+    return evs.clip(-max_ev, max_ev).astype(np.float32)
+
+
 class Pairs:
     """Pairs of retouches of random photos; safe to be drawn by several threads.
 
@@ -107,18 +113,13 @@ class Pairs:
         scene = self.task.scene(Photo(photo.name, pixels), self.rng)
         state = self.task.start([scene, scene])
         for _ in range(TRIES):
-            evs = self._evs(scene.num_segments)
+            evs = random_plans(self.rng, 2, scene.num_segments, self.task.config.max_ev)
             state.evs[:, : scene.num_segments] = evs
             thumbnails = self.task.fused(state._replace(step=state.num_segments))
             if abs(thumbnails[0] - thumbnails[1]).mean() >= LEAST_DIFFERENCE:
                 return Pair(photo.name, *(self._retouch(scene, pixels, *each)
                                           for each in zip(evs, thumbnails, strict=True)))
         raise ValueError(f"{photo.name}: its retouches all look the same")
-
-    def _evs(self, segments: int) -> np.ndarray:
-        """The exposures of two plans, (2, K) float32 [stops]."""
-        evs = self.rng.normal(0, COMMON, (2, 1)) + self.rng.normal(0, OWN, (2, segments))
-        return evs.clip(-self.task.config.max_ev, self.task.config.max_ev).astype(np.float32)
 
     def _retouch(self, scene: Scene, pixels: np.ndarray, evs: np.ndarray, thumbnail: np.ndarray) -> Retouch:
         config = self.task.config

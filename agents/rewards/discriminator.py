@@ -29,7 +29,7 @@ class DiscriminatorReward:
         device: Device of the network.
     """
 
-    differentiable = True
+    differentiable, keeps_images = True, True
 
     def __init__(self, network: Discriminator | None = None, *, size: int = 64, width: int = 32, halvings: int = 0,
                  contrast: str = "variance", spectral_norm: bool = False, device: str | torch.device = "cpu"):

@@ -14,9 +14,8 @@ from exposure_env.rewards import name_of
 class TorchReward:
     """A Torch module, or a function of tensors, as a reward model for the environment's arrays and agents' tensors.
 
-    A module is put into evaluation mode. Arrays are scored without gradients and come back as arrays. Of tensors, the
-    scores stay on the module's device's side of the graph: gradients flow to the images, and the scores come back to
-    the images' device.
+    A module is put into evaluation mode. The scores of arrays are arrays, computed without gradients. Those of tensors
+    are tensors on the images' device, and gradients flow from them to the images, wherever the module is.
 
     Args:
         module: Called with a batch of images, and with what it compares them with if `against` says so; returns (N,) or

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from agents.networks import Discriminator
 from agents.rewards.discriminator import DiscriminatorReward
-from agents.weights import read_weights, write_weights
+from agents.weights import assign, found, read_weights, write_weights
 from exposure_env.image import Array
 from exposure_env.parsing import parse_json
 
@@ -113,19 +113,13 @@ def load_reward(path: str | os.PathLike | None = None, *, caution: float = 0.0,
         ValueError: If the file is missing, damaged or not a reward model, or its weights don't fit its settings or
             aren't finite.
     """
-    path = SHIPPED if path is None else Path(path)
-    path = path / FILE_NAME if path.is_dir() else path
-    if not path.is_file():
-        raise ValueError(f"no reward model at {path}: give a run's folder or its {FILE_NAME}")
+    path = found(SHIPPED if path is None else path, FILE_NAME, "reward model")
     weights, meta = read_weights(path, FORMAT)
     with torch.device("meta"):  # without memory: however large the settings say it is, only the file's weights take any
         networks = _empty(meta, path)
     for i, network in enumerate(networks):
         own = {name.removeprefix(f"{i}."): tensor for name, tensor in weights.items() if name.startswith(f"{i}.")}
-        try:
-            network.load_state_dict(own, assign=True)
-        except RuntimeError as error:
-            raise ValueError(f"the weights in {path} don't fit its settings: {error}") from error
+        assign(network, own, path)
     return FrozenReward(networks, meta["kind"], caution=caution, device=device)
 
 

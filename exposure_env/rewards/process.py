@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -127,9 +128,11 @@ class ProcessReward:
             self.close()
             raise TimeoutError(f"the scorer {self!r} gave no answer within {self.timeout:g} s, and was stopped")
         if answer is None:
-            code = process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(5)
             self.close()
-            raise ValueError(f"the process of the scorer {self!r} ended with code {code}; see what it printed")
+            raise ValueError(f"the process of the scorer {self!r} ended with code {process.returncode}; see what it "
+                             "printed")
         if "error" in answer[0]:
             if arrays is None:
                 self.close()

@@ -1,12 +1,12 @@
 """From what a user gives as a reward to a reward model."""
 
-import importlib
 import os
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from exposure_env.image import Array
+from exposure_env.rewards import scorer
 from exposure_env.rewards.combined import WeightedReward
 from exposure_env.rewards.compared import ciede2000, negative_mse, psnr, ssim
 from exposure_env.rewards.model import as_reward_model
@@ -93,10 +93,8 @@ def _loaded(entry: EntryPoint) -> Any:
 
 
 def _imported(spec: str) -> Any:
-    module, _, attribute = spec.partition(":")
     try:
-        found = getattr(importlib.import_module(module), attribute)
-        return found() if isinstance(found, type) else found
+        return scorer.found(spec)
     except Exception as error:  # a user's module may fail in any way when it is imported
         raise ValueError(f"reward {spec!r} is neither one of {reward_names()}, nor a file or folder, nor a "
                          f'"module:attribute" that can be imported: {type(error).__name__}: {error}') from error

@@ -1,5 +1,6 @@
 import pickle
 import sys
+from contextlib import closing
 
 import gymnasium as gym
 import numpy as np
@@ -69,23 +70,13 @@ def test_it_scores_alike_everywhere(tmp_path, monkeypatch):
         return info["score"]
 
     single = last(ExposureEnv(**settings))
-    envs = ExposureVectorEnv(2, **settings)
-    envs.reset(seed=0, options={"photo": 1})
-    while True:
-        _, _, done, _, info = envs.step(np.full((2, 1), 0.2, np.float32))
-        if done.all():
-            break
-    np.testing.assert_allclose(info["score"], single, rtol=1e-5)
-    asynchronous = gym.vector.AsyncVectorEnv([lambda: ExposureEnv(**settings)] * 2)
-    try:
-        asynchronous.reset(seed=0, options={"photo": 1})
-        while True:
-            _, _, done, _, info = asynchronous.step(np.full((2, 1), 0.2, np.float32))
-            if done.all():
-                break
-        np.testing.assert_allclose(info["score"], single, rtol=1e-5)
-    finally:
-        asynchronous.close()
+    for envs in (ExposureVectorEnv(2, **settings), gym.vector.AsyncVectorEnv([lambda: ExposureEnv(**settings)] * 2)):
+        with closing(envs):
+            envs.reset(seed=0, options={"photo": 1})
+            done = np.zeros(2, bool)
+            while not done.all():
+                _, _, done, _, info = envs.step(np.full((2, 1), 0.2, np.float32))
+            np.testing.assert_allclose(info["score"], single, rtol=1e-5)
     again = pickle.loads(pickle.dumps(load_reward(tmp_path)))
     assert last(ExposureEnv(**{**settings, "reward_model": again})) == pytest.approx(single, rel=1e-5)
     (tmp_path / "frozen.py").write_text(

@@ -6,7 +6,6 @@ A training serves every claim that needs it. The measurements are plain numbers;
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,20 +16,19 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.benchmark import trials
-from agents.benchmark.cells import fingerprint
+from agents.benchmark.cells import version_of
 from agents.benchmark.claims.gradients import Gradients
+from agents.benchmark.data import misexposed_split
 from agents.benchmark.measures import machine, peak_mb, versions
-from agents.benchmark.protocols import Split, misexposed_protocol
-from agents.benchmark.results import make_once
+from agents.benchmark.protocols import Split
+from agents.benchmark.results import is_finished, make_once
 from agents.benchmark.trials import Trial
 from agents.benchmark.workers import run_batches
 from agents.evaluation.metrics import pearson, psnr
-from agents.json_files import check_same, read_json
 from agents.playing import paired_scenes, play
 from agents.training.configuration import PRESETS, TrainConfig, config_of, task_settings
 from exposure_env import episode
 from exposure_env.fusion import FUSIONS
-from exposure_env.photos import FolderPhotos
 from exposure_env.task import ExposureTask
 
 RENDERINGS = ("mask_pyramid", "local", "mertens")
@@ -137,8 +135,8 @@ class Order(NamedTuple):
     @property
     def settings(self) -> dict[str, Any]:
         """Everything that the training's results depend on, except the versions of software."""
-        photos = fingerprint({} if self.photos is None else {"photos": self.photos})
-        return {"variant": self.variant, "seed": self.seed, "photos": photos, "config": asdict(self.config)}
+        return {"variant": self.variant, "seed": self.seed, "photos": version_of(self.photos),
+                "config": asdict(self.config)}
 
     def path(self, out: Path) -> Path:
         """The training's file in the folder of finished trainings."""
@@ -150,14 +148,7 @@ class Order(NamedTuple):
         Raises:
             ValueError: If it was made with other settings.
         """
-        path = self.path(out)
-        if not path.exists():
-            return False
-        try:
-            check_same(self.settings, read_json(path).get("settings", {}), path)
-        except ValueError as error:
-            raise ValueError(f"{error}. Choose another folder with --out, or delete the file") from error
-        return True
+        return is_finished(self.path(out), self.settings)
 
 
 def run_orders(orders: Sequence[Order], out: Path, jobs: int = 1, together: bool = False
@@ -189,11 +180,6 @@ def run_order(order: dict[str, Any]) -> None:
               lambda: {"versions": versions(), "machine": machine(), "results": measure(training)}, training.photos)
 
 
-@lru_cache(1)
-def _split(photos: str | None, version: str) -> Split:
-    return misexposed_protocol(None if photos is None else FolderPhotos(photos))
-
-
 def agent_of(order: Order, split: Split) -> tuple[BaseAlgorithm, list[BaseCallback]]:
     """The untrained agent, which gets no targets, and the callbacks it is trained with."""
     variant, config = VARIANTS[order.variant], order.config
@@ -209,7 +195,7 @@ def measure(order: Order) -> dict[str, Any]:
         order: The training. Its peak of memory is right only in a process of its own.
     """
     torch.set_num_threads(1)
-    split = _split(order.photos, order.settings["photos"])
+    split = misexposed_split(order.photos, order.settings["photos"])
     model, callbacks = agent_of(order, split)
     loaded, cpu, wall = peak_mb(), time.process_time(), time.perf_counter()
     model.learn(order.config.total_timesteps, callbacks)
