@@ -39,7 +39,7 @@ class TwoCells(Benchmarking):
 @pytest.mark.parametrize("command, moments", [
     (QuickTraining, [Moment("start", 1.0), Moment("agent.safetensors"), Moment("checkpoint.pt", nth=2)]),
     (SixPhotos, [Moment("start", 1.0), Moment(".*.part", 0.01), Moment("*.tif")]),
-    (TwoCells, [Moment("start", 1.0), Moment("worker", nth=2, worker=True), Moment(".II*.lock", 0.2)]),
+    (TwoCells, [Moment("start", 1.0), Moment("worker", nth=2, worker=True), Moment(".*.lock")]),  # one cell is left
 ], ids=["train", "retouch", "benchmark"])  # fmt: skip
 def test_a_command_that_is_killed_three_times_ends_as_if_it_never_was(command, moments, tmp_path):
     assert command(tmp_path).trial(tmp_path / "cut", moments) == (3, [])
