@@ -97,7 +97,9 @@ def build(cell: MatrixCell, split: Split) -> tuple[BaseAlgorithm, list[Any]]:
     """The untrained agent of a cell, and its callbacks."""
     torch.manual_seed(cell.seed)
     learning = cell.reward == LEARNING
-    reward = DiscriminatorReward(width=16, halvings=1, contrast="std") if learning else resolve_reward(cell.reward)
+    # What doesn't learn is a weighted sum of one part, so that this part is logged.
+    reward = DiscriminatorReward(width=16, halvings=1, contrast="std") if learning else (
+        resolve_reward({cell.reward: 1.0}))
     photos = [Photo(photo.name, photo.image) for photo in split.inputs] if learning else split.inputs
     env = ExposureVecEnv(None, ENVS, photos=photos, segmenter="slic", max_segments=SEGMENTS, reward_model=reward)
     env.seed(cell.seed)
