@@ -8,6 +8,7 @@ from stable_baselines3 import A2C, DDPG, PPO, SAC, TD3
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents import DeepExposure, train_against
+from agents.baselines.replay import RelabelReplayBuffer
 from agents.benchmark.cells import QUICK
 from agents.training.configuration import PRESETS
 from exposure_env import sample_photos
@@ -45,6 +46,12 @@ def test_it_learns_against_a_discriminator_that_learns(algorithm):
     assert model.num_timesteps >= 48
     assert all(bool(weights.isfinite().all()) for weights in model.policy.parameters())
     assert len(set(versions.seen)) > 2 and sorted(versions.seen) == versions.seen  # the discriminator has moved on
+
+
+def test_so_does_an_algorithm_of_sb3_contrib():
+    contrib = pytest.importorskip("sb3_contrib", reason="TQC is in sb3-contrib")
+    model = train_against(contrib.TQC, PHOTOS, EXPERTS, 48, config=CONFIG, **SMALL, **OFF_POLICY[SAC])
+    assert model.num_timesteps >= 48 and isinstance(model.replay_buffer, RelabelReplayBuffer)
 
 
 class TestReplay:
