@@ -105,22 +105,35 @@ def next_scores(model: Learner, finished: episode.EpisodeState, rows: Tensor, st
     return task.score(after, fused=fused)
 
 
+def with_slope(values: Tensor, slope: Tensor | float) -> Tensor:
+    """The same values, but a gradient that flows back through them is multiplied by `slope`.
+
+    x -> c x + (1 - c) [x], the bracket held fixed: the value is x, the derivative c.
+
+    Args:
+        values: Floats of any shape.
+        slope: Factors that broadcast to it.
+    """
+    return slope * values + (1 - slope) * values.detach()
+
+
 def discriminator(model: Learner, finished: episode.EpisodeState) -> tuple[Tensor, Tensor]:
     """DeepExposure II: the value of a state is the reward model's score of its image (eq. 14 and 15).
 
-    The score before the step, V(s), doesn't depend on the action and is left out.
+    The score before the step, V(s), doesn't depend on the action and is left out. An image finished by the same episode
+    stands for all of its steps: its score's slope at each exposure, times the factor of that step, is what the K
+    separate scores would have given, for one evaluation instead of K.
     """
-    tried = try_out(model, finished)
+    tried, gamma = try_out(model, finished), model.method.gamma
     states, evs = tried.states, tried.evs
-    remaining = states.num_segments - 1 - states.step  # K - 1 - t
-    weights = FACTORS[model.method.advantage](model.method.gamma) * model.method.gamma**remaining
+    ahead = states.num_segments - 1 - states.step  # K - 1 - t, exposures still to come
+    factor = FACTORS[model.method.advantage](gamma) * gamma**ahead  # A = factor D(S_t+1), eq. (15)
     if model.method.value_image == "next":
-        loss = -(weights * next_scores(model, finished, tried.rows, states, evs)).sum()
-    else:  # one finished image has all exposures of an episode; its score's gradient reaches each action, weighted
-        weighted = weights * evs + ((1 - weights) * evs).detach()
-        plans = torch.zeros_like(finished.evs).index_put((tried.rows, states.step), weighted)
-        loss = -model.task.score(finished._replace(evs=plans)).sum()
-    return loss + tried.penalty, tried.actions.detach()
+        advantage = factor * next_scores(model, finished, tried.rows, states, evs)
+    else:
+        plans = torch.zeros_like(finished.evs).index_put((tried.rows, states.step), with_slope(evs, factor))
+        advantage = model.task.score(finished._replace(evs=plans))
+    return tried.penalty - advantage.sum(), tried.actions.detach()
 
 
 def critic(model: Learner, finished: episode.EpisodeState) -> tuple[Tensor, Tensor]:
