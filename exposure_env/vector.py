@@ -19,6 +19,18 @@ from exposure_env.render import storyboard_panel
 from exposure_env.task import ExposureTask, Outcome, Scene
 
 
+def resolve_autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
+    """The autoreset mode of that name ("same_step") or value ("SameStep"), or the mode itself.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    for known in AutoresetMode:
+        if mode in (known, known.value) or str(mode).upper() == known.name:
+            return known
+    raise ValueError(f"autoreset_mode must be one of {[known.name.lower() for known in AutoresetMode]}, not {mode!r}")
+
+
 class ExposureVectorEnv(VectorEnv):
     """N independent `ExposureEnv`s in step, computed as one batch.
 
@@ -33,9 +45,9 @@ class ExposureVectorEnv(VectorEnv):
         reward_model: See `ExposureEnv`; called once per step on all episodes that end in it.
         obs_type: "uint8", "float32" or "dict".
         render_mode: None or "rgb_array": a tuple of N storyboard panels.
-        autoreset_mode: What happens to an episode that is over. NEXT_STEP: the next step ignores its action and resets
-            it. SAME_STEP: the step returns the next episode's observation, and the last one in `info["final_obs"]`.
-            DISABLED: the caller resets it with `options["reset_mask"]`.
+        autoreset_mode: What happens to an episode that is over, a mode or its name. "next_step": the next step ignores
+            its action and resets it. "same_step": the step returns the next episode's observation, and the last one in
+            `info["final_obs"]`. "disabled": the caller resets it with `options["reset_mask"]`.
         preset: "recommended" or "paper".
         **settings: Fields of `settings.TaskConfig`.
 
@@ -56,7 +68,7 @@ class ExposureVectorEnv(VectorEnv):
             raise ValueError(f'render_mode must be None or "rgb_array", not {render_mode!r}')
         self.task = ExposureTask(photos, segmenter, reward_model, preset=preset, **settings)
         self.num_envs, self.obs_type, self.render_mode = num_envs, obs_type, render_mode
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.autoreset_mode = resolve_autoreset_mode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.single_observation_space = observation_space(self.task.config, obs_type)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
