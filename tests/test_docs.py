@@ -17,7 +17,7 @@ from exposure_env.increments import is_additive
 
 ROOT = Path(__file__).parents[1]
 PAGES = {page: (ROOT / page).read_text("utf-8") for page in (
-    "README.md", "docs/architecture.md", "docs/clients.md", "docs/rewards.md", "examples/reading_the_curves.md")}
+    "README.md", "docs/architecture.md", "docs/clients.md", "docs/equations.md", "docs/rewards.md", "examples/reading_the_curves.md")}
 README, ARCHITECTURE = PAGES["README.md"], PAGES["docs/architecture.md"]
 SHORTER = {"n_steps=32": "n_steps=4, batch_size=4", "20_000": "8", "learn(1024)": "learn(64)",
            ", 512)": ", 16)"}  # budgets, and nothing else
@@ -58,6 +58,21 @@ def folder(tmp_path, monkeypatch):
         save_image(tmp_path / "my" / "folder" / name, ImageFile(rng.integers(0, 256, (80, 90, 3), np.uint8)))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def equations():
+    """The rows of docs/equations.md: number, line, file."""
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in PAGES["docs/equations.md"].splitlines()
+            if re.match(r"\| \d+ \|", line)]
+    return [(int(number), line.strip("`"), file.removesuffix(" |").strip("`")) for number, _, line, file in rows]
+
+
+def test_every_equation_of_the_paper_names_the_line_that_holds_it():
+    found = equations()
+    assert [number for number, *_ in found] == list(range(1, 17))
+    for number, line, file in found:
+        lines = [each.strip() for each in (ROOT / file).read_text("utf-8").splitlines()]
+        assert lines.count(line) == 1, f"eq. {number}: {file} has this line {lines.count(line)} times: {line}"
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/rewards.md"])

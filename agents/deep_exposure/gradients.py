@@ -127,7 +127,8 @@ def discriminator(model: Learner, finished: episode.EpisodeState) -> tuple[Tenso
     tried, gamma = try_out(model, finished), model.method.gamma
     states, evs = tried.states, tried.evs
     ahead = states.num_segments - 1 - states.step  # K - 1 - t, exposures still to come
-    factor = FACTORS[model.method.advantage](gamma) * gamma**ahead  # A = factor D(S_t+1), eq. (15)
+    sign = FACTORS[model.method.advantage]
+    factor = sign(gamma) * gamma**ahead  # A = factor D(S_t+1), eq. (15)
     if model.method.value_image == "next":
         advantage = factor * next_scores(model, finished, tried.rows, states, evs)
     else:
