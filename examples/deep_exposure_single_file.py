@@ -2,7 +2,7 @@
 
 python examples/deep_exposure_single_file.py (a task with a known answer: one EV a photo, rewarded by PSNR; two minutes)
 
-python examples/deep_exposure_single_file.py --reward discriminator --env-id Exposure/Local-v0 (the paper's own game)
+python examples/deep_exposure_single_file.py --reward discriminator --learning-rate 3e-4 --ev-penalty 3 (learned reward)
 
 python examples/deep_exposure_single_file.py --quick (seconds, only to see it run)
 
@@ -51,13 +51,13 @@ class Args:
     theta: float = 0.015  # Ornstein-Uhlenbeck noise: how fast an action's noise decays, and its size (section 5.1)
     sigma: float = 0.03
     max_slope: float = 4.0  # limit of a score's slope per stop: PSNR's has none where the photo is right
+    ev_penalty: float = 0.0  # what a squared stop costs; with nothing to pull, a learned reward runs away
     num_photos: int = 64  # to retouch; as many others are the experts'
     seed: int = 0
     quick: bool = False
 
     @property
     def task(self) -> dict[str, Any]:
-        """The environment's settings."""
         segments = {} if self.env_id == "Exposure/Global-v0" else {"max_segments": 4}
         return {"segmenter": "slic", "fusion": "local", "obs_type": "float32"} | segments
 
@@ -105,7 +105,7 @@ class Discriminator(nn.Module):
 
 
 def policy_loss(actor: Callable[[Tensor], Tensor], score: Callable[[Tensor], Tensor], planes: Tensor, lengths: Tensor,
-                gamma: float, max_slope: float | None = None) -> tuple[Tensor, Tensor]:
+                gamma: float, max_slope: float | None = None, ev_penalty: float = 0.0) -> tuple[Tensor, Tensor]:
     """Minus the sum of all advantages of N finished episodes, to be minimised: eq. (7), (14) and (15) in one.
 
     An exposure e_t acts on the result through the known transition: an exposed photo is one function of its EV map,
@@ -118,6 +118,7 @@ def policy_loss(actor: Callable[[Tensor], Tensor], score: Callable[[Tensor], Ten
         lengths: (N,) steps of each episode; they add up to M.
         gamma: Discount factor.
         max_slope: Limit of a score's slope at each exposure; None for none.
+        ev_penalty: What a squared stop costs, over the whole photo.
 
     Returns:
         The loss, and the (N, H, W, 3) results, which carry gradients.
@@ -126,13 +127,15 @@ def policy_loss(actor: Callable[[Tensor], Tensor], score: Callable[[Tensor], Ten
     row = torch.arange(len(lengths)).repeat_interleave(lengths)  # the episode of each step
     ahead = last[row] - torch.arange(len(row))  # K - 1 - t
     evs = MAX_EV * actor(planes)
+    penalty = ev_penalty * (planes[..., MASK].mean((1, 2)) * evs.square()).sum()
     if max_slope is not None:
+        evs = evs.clone()  # the score's slope is limited, not the penalty's
         evs.register_hook(lambda slope: slope.clamp(-max_slope, max_slope))
     factor = gamma**ahead  # A_t = gamma^(K-1-t) [D(S_t+1) - D(S_t)]
     weighted = factor * evs + (1 - factor) * evs.detach()  # the same exposures, their slopes times the factor
     ev_map = torch.zeros_like(planes[last, ..., MASK]).index_add(0, row, weighted[:, None, None] * planes[..., MASK])
     results = clip(expose(planes[last, ..., PHOTO], ev_map))
-    return -score(results).sum(), results
+    return penalty - score(results).sum(), results
 
 
 def discriminator_loss(discriminator: Discriminator, real: Tensor, fake: Tensor, weight: float) -> Tensor:
@@ -158,8 +161,7 @@ class Player:
         self.envs = gym.make_vec(args.env_id, args.num_envs, photos=photos, transform=Misexpose(EV_RANGE, local=0.0),
                                  autoreset_mode="same_step", **args.task)
         self.observations, self.infos = self.envs.reset(seed=args.seed)
-        self.noise = torch.zeros(args.num_envs)
-        self.begun: list[list[np.ndarray]] = [[] for _ in range(args.num_envs)]
+        self.noise, self.begun = torch.zeros(args.num_envs), [[] for _ in range(args.num_envs)]
 
     def play(self, actor: Actor, number: int) -> list[Episode]:
         """At least `number` finished episodes."""
@@ -189,8 +191,7 @@ def test(actor: Actor, args: Args, photos: list[Photo]) -> tuple[float, float]:
     env = gym.make(args.env_id, photos=fresh, **args.task)
     errors, gains = [], []
     for i, photo in enumerate(fresh):
-        observation, info = env.reset(options={"photo": i})
-        over = False
+        (observation, info), over = env.reset(options={"photo": i}), False
         while not over:
             with torch.no_grad():
                 action = actor(torch.as_tensor(observation)[None]).numpy()
@@ -221,7 +222,8 @@ def train(args: Args) -> Actor:
             seen, indices = zip(*episodes[start : start + args.batch_size], strict=True)
             planes, lengths = torch.as_tensor(np.concatenate(seen)), torch.tensor([len(planes) for planes in seen])
             score = partial(psnr, targets=targets[list(indices)]) if args.reward == "psnr" else discriminator
-            loss, results = policy_loss(actor, score, planes, lengths, args.gamma, args.max_slope)
+            loss, results = policy_loss(actor, score, planes, lengths, args.gamma, args.max_slope,
+                                        args.ev_penalty)
             (loss / steps).backward()
             fakes.append(results.detach())
         if args.reward == "psnr" or update >= args.warm_up:
