@@ -3,8 +3,8 @@
 ================================
 
 **Goal.** You write the oldest policy gradient, REINFORCE, in ten lines of NumPy. Its agent looks at a photo and chooses
-one exposure for it: a *contextual bandit*, which is reinforcement learning without time. You see why REINFORCE is noisy,
-what a baseline does about that, and how far the agent is from the best, which here you can compute.
+one exposure for it: a *contextual bandit*, which is reinforcement learning without time. You see why REINFORCE is
+noisy, what a baseline does about that, and how far the agent is from the best, which here you can compute.
 """
 
 # %%
@@ -150,12 +150,11 @@ clouds = {name: np.array([gradients(phi, noise, score, baseline(phi, score)).mea
 print(f"true gradient, first two of {len(theta)}: {true[0]:+.2f} {true[1]:+.2f}")
 for name, cloud in clouds.items():
     print(f"baseline: {name:29} mean {cloud[:, 0].mean():+.2f} {cloud[:, 1].mean():+.2f}, variance "
-          f"{cloud.var(0).sum():8.1f}")
+          f"{cloud.var(0).sum():6.1f}, downhill {(cloud @ true < 0).mean():.0%}")
 
 # %%
-# This is the picture to remember: both clouds have the same centre, which is the gradient. One is so wide that most
-# of its steps lead anywhere, many of them backwards. Subtracting one number, which changes nothing on average,
-# changes this.
+# This is the picture to remember: both clouds have the same centre, which is the gradient. One is so wide that many
+# of its steps lead downhill. Subtracting a number, which changes nothing on average, changes that.
 
 figure, axis = plt.subplots(figsize=(6.5, 5.5))
 for name, colour in (("none", GREY), ("mean of the others", AGENT)):
@@ -187,26 +186,27 @@ for name in ("none", "mean of the others"):
 
 chosen = np.clip(test_features @ theta, -MAX_EV, MAX_EV)  # the last agent: with the baseline, its last seed
 meter = np.clip(np.log2(0.18 / luminance(srgb_to_linear(small(tests)[0])).mean((1, 2))), -MAX_EV, MAX_EV)
-results = {"nothing": np.zeros(len(tests)), f"best constant EV, {constant:+.1f}": np.full(len(tests), constant),
+answers = {"nothing": np.zeros(len(tests)), f"best constant EV, {constant:+.1f}": np.full(len(tests), constant),
            "light meter: mean light 0.18": meter, "REINFORCE": chosen, "best EV of each photo": best_evs}  # fmt: skip
-for name, evs in results.items():
+for name, evs in answers.items():
     print(f"{name:30} {gain(evs):+6.2f} dB, {np.abs(evs - best_evs).mean():.2f} stops from the best")
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), width_ratios=[3, 2])
+axes[0].axhline(gain(best_evs), color=BEST, linewidth=1.2, label="best EV of each photo")
+axes[0].axhline(gain(np.full(len(tests), constant)), color=BEST, linewidth=1.2, linestyle=":", label="best constant EV")
 for (name, seed), curve in learned.items():
-    axes[0].plot(curve, color=GREY if name == "none" else AGENT, linewidth=1.3, label=None if seed else f"baseline: {name}")
-for level, label in ((gain(best_evs), "best EV of each photo"), (gain(results[f"best constant EV, {constant:+.1f}"]), "best constant EV")):
-    axes[0].axhline(level, color=BEST, linewidth=1, linestyle="-" if "each" in label else "--", label=label)
+    label, colour = None if seed else f"baseline: {name}", GREY if name == "none" else AGENT
+    axes[0].plot(curve, color=colour, linewidth=1.3, label=label)
 axes[0].set(xlabel="updates, of 64 episodes each", ylabel="gain on test photos [dB]", ylim=(-3, gain(best_evs) + 0.5))
 axes[0].legend(frameon=False, fontsize=8, loc="lower right")
-axes[1].plot([-3, 3], [-3, 3], color=BEST, linewidth=1)
+axes[1].plot([-1.5, 3], [-1.5, 3], color=BEST, linewidth=1.2)
 axes[1].scatter(best_evs, chosen, s=14, color=AGENT, alpha=0.7, linewidths=0)
 axes[1].set(xlabel="best EV [stops]", ylabel="the agent's EV [stops]", aspect="equal")
 
 # %%
 # An EV is an EV at any size. The agent looked at photos of 32 pixels; here its answers are given to whole ones.
 
-large = misexposed(sample_scenes(), seed=5, **wrong)
+large = misexposed(sample_scenes(), seed=7, **wrong)
 evs, peaks = features(small(large)[0]) @ theta, grid[curves_of(large).argmax(1)]
 figure, axes = plt.subplots(3, 5, figsize=(10, 5))
 for column, photo, ev, peak in zip(axes.T, large, evs, peaks, strict=True):
