@@ -1,6 +1,6 @@
 # ruff: noqa: D205, D415
 """Lesson 2: A bandit that looks
-================================
+=============================
 
 **Goal.** You write the oldest policy gradient, REINFORCE, in ten lines of NumPy. Its agent looks at a photo and chooses
 one exposure for it: a *contextual bandit*, which is reinforcement learning without time. You see why REINFORCE is
@@ -41,9 +41,8 @@ env = gym.make_vec("Exposure/Global-v0", num_envs=BATCH, photos=photos, reward_m
 # What you know and the agent doesn't
 # -----------------------------------
 #
-# One exposure per photo is few enough to try them all. So you have the whole EV-reward curve of each photo (lesson
-# 1), the best EV of each, and the best EV for all of them together, which is the best that an agent can do without
-# looking.
+# With one exposure for a photo, you can try them all. So you have the whole curve of each photo, as in lesson 1, the
+# best EV of each, and the best EV for all together, which is the most that an agent can get without looking.
 
 grid = np.linspace(-MAX_EV, MAX_EV, 61)
 
@@ -104,8 +103,9 @@ def features(images):
 # .. math:: \nabla_\theta \, \mathrm E[R] = \mathrm E\left[ (R - b) \, \nabla_\theta \log \pi_\theta(a \mid s) \right],
 #           \qquad \nabla_\theta \log \pi_\theta(a \mid s) = \frac{a - \theta^\top \phi(s)}{\sigma^2} \, \phi(s).
 #
-# (Williams 1992.) The *baseline* :math:`b` may be anything that doesn't depend on the action: the second factor is
-# zero on average, and so is :math:`b` times it. Ours is the mean score of the other 63 episodes.
+# (Williams 1992; the second factor is called the *score function*.) The *baseline* :math:`b` may be anything that
+# doesn't depend on the action: the score function is zero on average, and so is :math:`b` times it. Ours is the mean
+# score of the other 63 episodes.
 
 SIGMA, LEARNING_RATE = 0.5, 0.02  # width of the bell curve [stops]
 
@@ -117,10 +117,6 @@ def episodes(theta, rng):
     noise = SIGMA * rng.normal(size=BATCH)
     *_, info = env.step(((phi @ theta + noise)[:, None] / MAX_EV).astype(np.float32))
     return phi, noise, info["score"]
-
-
-def others(score):  # the mean of all others, for each
-    return (score.sum() - score) / (len(score) - 1)
 
 
 def gradients(phi, noise, score, baseline):
@@ -143,8 +139,11 @@ true = (curves_of(photos) @ (density / density.sum() * grid / SIGMA**2)) @ featu
 
 everything = [np.concatenate(part) for part in zip(*batches, strict=True)]
 weights = np.linalg.lstsq(everything[0], everything[2], rcond=None)[0]  # V(s), a linear guess of the score
-baselines = {"none": lambda phi, score: 0.0, "mean of the others": lambda phi, score: others(score),
-             "a guess for each photo, V(s)": lambda phi, score: phi @ weights}  # fmt: skip
+baselines = {
+    "none": lambda phi, score: 0.0,
+    "mean of the others": lambda phi, score: (score.sum() - score) / (BATCH - 1),
+    "a guess for each photo, V(s)": lambda phi, score: phi @ weights,
+}
 clouds = {name: np.array([gradients(phi, noise, score, baseline(phi, score)).mean(0) for phi, noise, score in batches])
           for name, baseline in baselines.items()}
 print(f"true gradient, first two of {len(theta)}: {true[0]:+.2f} {true[1]:+.2f}")
@@ -171,7 +170,8 @@ axis.legend(frameon=False)
 # --------
 #
 # Now take the steps. The reward is a number in decibels; the lines to compare with are yours: the best constant EV,
-# which needs no look at the photo, and the best EV of each photo.
+# which needs no look at the photo, and the best EV of each photo. The light meter of a simple camera, which brings
+# every photo to the same mean, plays along.
 
 test_features = features(small(tests)[0])
 learned = {}

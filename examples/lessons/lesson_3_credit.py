@@ -1,6 +1,6 @@
 # ruff: noqa: D205, D415
 """Lesson 3: Who earned the reward?
-===================================
+================================
 
 **Goal.** An episode now has several steps, one for each segment of a photo, and one reward, at the end. Which step
 earned it? You see three answers: the return, potential-based shaping, and a value function that you learn by Monte
@@ -28,8 +28,8 @@ from exposure_env.photos import thumbnail
 from exposure_env.segmentation import slic
 
 QUICK = os.environ.get("EXPOSURE_QUICK") == "1"
-BATCHES, UPDATES, SEEDS = (12, 40, 2) if QUICK else (32, 120, 5)
-BATCH, SIZE, MAX_EV, SIGMA = 64, 48 if QUICK else 64, 3.0, 0.5
+BATCHES, UPDATES, SEEDS = (8, 40, 2) if QUICK else (32, 120, 5)
+BATCH, SIZE, MAX_EV, SIGMA = 64, 64, 3.0, 0.5
 AGENT, BEST, GREY = "#2459c4", "#1a7f4b", "#7a7874"
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True})
 
@@ -85,14 +85,13 @@ print("reward of each step:  ", np.round(told, 1))
 rng = np.random.default_rng(0)
 random_plans = rng.normal(0.0, 1.0, (BATCH, K)).astype(np.float32)
 start = float(score(photo[None], target[None])[0])  # the potential of s_0
-for gamma in (1.0, 0.9):
+for gamma in (0.9, 1.0):
     shaped = gym.make_vec("Exposure/Local-v0", num_envs=BATCH, **settings, shaping=score, gamma=gamma)
     added = (play(shaped, random_plans) - play(sparse, random_plans)) @ gamma ** np.arange(K)  # the sum above
     print(f"gamma {gamma}: added to {BATCH} returns {added.mean():.4f}, give or take {np.ptp(added):.0e}; "
           f"-potential of the start {-start:.4f}")
 
-shaped = gym.make_vec("Exposure/Local-v0", num_envs=BATCH, **settings, shaping=score, gamma=1.0)
-steps = play(shaped, everyone)[0]
+steps = play(shaped, everyone)[0]  # from here on, gamma is 1
 print("shaped reward of each:", np.round(steps, 1), f"sum {steps.sum():.1f}")
 
 # %%
@@ -100,25 +99,23 @@ print("shaped reward of each:", np.round(steps, 1), f"sum {steps.sum():.1f}")
 # nothing, and then one number for all. Below, the same episode, shaped: each step gets what it changed. Now you see
 # which was wrong.
 
-figure, axes = plt.subplots(3, K + 1, figsize=(11, 4.2), height_ratios=[3, 2, 2], sharey="row")
-for t, (above, *below) in enumerate(axes.T):
-    evs = np.where(np.arange(K) < t, plan, 0).astype(np.float32)
-    above.imshow(clip(expose(photo, composite(evs[None], labels[None])[0])), interpolation="bicubic")
+figure = plt.figure(figsize=(11, 3.8))
+cells = figure.add_gridspec(3, K + 1, height_ratios=[3, 1, 2.2])  # one scale for both rows of bars
+for t in range(K + 1):
+    evs, axis = np.where(np.arange(K) < t, plan, 0).astype(np.float32), figure.add_subplot(cells[0, t])
+    axis.imshow(clip(expose(photo, composite(evs[None], labels[None])[0])), interpolation="bicubic")
     if t:
-        above.contour(labels == t - 1, levels=[0.5], colors="white", linewidths=0.8)
-    above.set_title(f"step {t}: {plan[t - 1]:+.1f}" if t else "the photo", fontsize=9)
-    above.axis("off")
-    for axis, rewards, name in zip(below, (told, steps), ("reward", "shaped\nreward"), strict=True):
-        axis.set(xlim=(-1, 1), ylim=(min(*told, *steps) - 8, max(steps) + 8))
-        axis.axis("off")
-        axis.axhline(0, color=GREY, linewidth=0.8)
-        if t == 0:
-            axis.text(-1, 1, name, va="bottom", fontsize=10)
-            continue
-        value = rewards[t - 1]
-        axis.bar(0, value, color=AGENT if rewards is told else BEST if value > 0 else GREY)
-        place = {"ha": "center", "va": "top" if value < 0 else "bottom", "fontsize": 9}
-        axis.text(0, value, f"{value:+.1f}" if value else "0", **place)
+        axis.contour(labels == t - 1, levels=[0.5], colors="white", linewidths=0.8)
+    axis.set_title(f"step {t}: {plan[t - 1]:+.1f}" if t else "the photo", fontsize=9)
+    axis.axis("off")
+for row, name, rewards, top in ((1, "reward", told, 5.0), (2, "shaped\nreward", steps, 26.0)):
+    axis = figure.add_subplot(cells[row, :])
+    bars = axis.bar(np.arange(1, K + 1), rewards, width=0.4, color=[BEST if each > 0 else AGENT for each in rewards])
+    axis.bar_label(bars, [f"{each:+.1f}" if each else "0" for each in rewards], fontsize=9, padding=1)
+    axis.axhline(0, color=GREY, linewidth=0.8)
+    axis.text(-0.5, 1, name, va="bottom")
+    axis.set(xlim=(-0.5, K + 0.5), ylim=(-12.5, top))
+    axis.axis("off")
 
 # %%
 # A value function
@@ -178,13 +175,13 @@ for axis, name, rate in zip(axes, ("Monte Carlo", "temporal differences"), (0.05
         axis.semilogx(np.array(course)[:, t], color=AGENT, alpha=0.2 + 0.8 * t / K, label=f"step {t + 1}")
     axis.axhspan(start + to_come.min(), start + to_come.max(), color=BEST, alpha=0.8, label="the truth, all steps")
     axis.set(title=name, xlabel="episodes", xlim=(1, len(phi)))
-axes[0].set_ylabel("V of an image worth the photo")
+axes[0].set_ylabel("V of an image as good as the photo")
 axes[1].legend(frameon=False, fontsize=8, ncols=2)
 
 # %%
 # Look at the right panel. With temporal differences, the news of the reward travels back from the end, from each step
-# to the one before, while Monte Carlo tells all steps at once. In return they need no end: they learn in the middle
-# of an episode.
+# to the one before, while Monte Carlo tells all steps at once. In return, they needn't wait for the end: they learn
+# in the middle of an episode.
 #
 # Credit is a matter of variance
 # ------------------------------
@@ -205,8 +202,8 @@ for name, term in terms.items():
 
 # %%
 # Is less variance worth anything? Let the middle of each bell curve learn, from eight episodes for each update: once
-# with a baseline alone, as in lesson 2, once with shaped rewards. Both get to a good plan. But look at each segment
-# by itself: the last ones change the score so little that, without credit, the luck of the others drowns them.
+# with a baseline alone, as in lesson 2, once with shaped rewards. Look at each segment by itself: some change the
+# score so little that, without credit, the luck of the others drowns them.
 
 few = gym.make_vec("Exposure/Local-v0", num_envs=8, **settings, shaping=score, gamma=1.0)
 off = {}
