@@ -89,7 +89,7 @@ show(axes[3], clip(expose(bright, -2.0)), "2 stops up, 2 down")
 # an EV and win points for coming close to the good version, the *target* :math:`T`. The points are decibels of the
 # peak signal-to-noise ratio: ten more for each tenfold reduction of the mean squared error.
 #
-# .. math:: \mathrm{PSNR}(S', T) = -10 \log_{10} \frac{1}{n} \sum_{i=1}^{n} (S'_i - T_i)^2
+# .. math:: \mathrm{PSNR}(S', T) = -10 \log_{10} \Bigl( \frac{1}{n} \sum_{i=1}^{n} (S'_i - T_i)^2 \Bigr)
 
 
 def psnr(images, target):
@@ -127,7 +127,7 @@ for axis, (name, curve), colour in zip(axes[1:], curves.items(), (CHOICE, GREY),
 axes[0].plot([], [], "o", color=BEST, label="the best action")
 axes[0].set(ylabel="reward: PSNR [dB]", title="The action, the picture, and what it is worth")
 axes[0].legend(frameon=False, loc="upper left")
-axes[2].set_xlabel("action: EV [stops]")
+_ = axes[2].set_xlabel("action: EV [stops]")
 
 # %%
 # The same game as an environment

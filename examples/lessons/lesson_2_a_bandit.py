@@ -55,7 +55,7 @@ def curves_of(some):
     """(photos, EVs) PSNR of each photo under each EV of the grid."""
     images, targets = small(some)
     errors = [((clip(expose(images, ev)) - targets) ** 2).mean((1, 2, 3)) for ev in grid]
-    return -10 * np.log10(np.stack(errors, axis=1))
+    return -10 * np.log10(np.stack(errors, axis=1, dtype=np.float64))
 
 
 curves = curves_of(tests)
@@ -103,9 +103,9 @@ def features(images):
 # .. math:: \nabla_\theta \, \mathrm E[R] = \mathrm E\left[ (R - b) \, \nabla_\theta \log \pi_\theta(a \mid s) \right],
 #           \qquad \nabla_\theta \log \pi_\theta(a \mid s) = \frac{a - \theta^\top \phi(s)}{\sigma^2} \, \phi(s).
 #
-# (Williams 1992; the second factor is called the *score function*.) The *baseline* :math:`b` may be anything that
-# doesn't depend on the action: the score function is zero on average, and so is :math:`b` times it. Ours is the mean
-# score of the other 63 episodes.
+# (Williams 1992. The second factor is called the *score function*, though it has nothing to do with our scores.) The
+# *baseline* :math:`b` may be anything that doesn't depend on the action: the second factor is zero on average, and so
+# is :math:`b` times it. Ours is the mean score of the other 63 episodes.
 
 SIGMA, LEARNING_RATE = 0.5, 0.02  # width of the bell curve [stops]
 
@@ -163,7 +163,7 @@ axis.axhline(0, color=GREY, linewidth=0.6)
 axis.axvline(0, color=GREY, linewidth=0.6)
 axis.set(xlabel=r"$\partial / \partial \theta_0$: brighter", ylabel=r"$\partial / \partial \theta_1$", aspect="equal",
          title=f"{CLOUD} estimates of one gradient, 64 episodes each")  # fmt: skip
-axis.legend(frameon=False)
+_ = axis.legend(frameon=False)
 
 # %%
 # Learning
@@ -201,7 +201,7 @@ axes[0].set(xlabel="updates, of 64 episodes each", ylabel="gain on test photos [
 axes[0].legend(frameon=False, fontsize=8, loc="lower right")
 axes[1].plot([-1.5, 3], [-1.5, 3], color=BEST, linewidth=1.2)
 axes[1].scatter(best_evs, chosen, s=14, color=AGENT, alpha=0.7, linewidths=0)
-axes[1].set(xlabel="best EV [stops]", ylabel="the agent's EV [stops]", aspect="equal")
+_ = axes[1].set(xlabel="best EV [stops]", ylabel="the agent's EV [stops]", aspect="equal")
 
 # %%
 # An EV is an EV at any size. The agent looked at photos of 32 pixels; here its answers are given to whole ones.
@@ -222,8 +222,7 @@ plt.show()
 # ----------------
 #
 # - REINFORCE needs no derivative of the world: it tries, and makes more likely what was worth more than expected.
-# - A baseline doesn't move the gradient's centre, it shrinks the cloud. *What was worth more than expected?* needs an
-#   expectation.
+# - A baseline is that expectation. It leaves the centre of the cloud of gradients where it is, and shrinks the cloud.
 # - A constant can't tell photos apart. All that the agent gains beyond it, it gains by looking.
 #
 # Exercises

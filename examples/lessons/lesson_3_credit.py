@@ -46,7 +46,7 @@ def score(images, targets):
 
 settings = {"photos": [Photo("coffee", photo, target)], "segmenter": lambda image: labels, "max_segments": K,
             "order": "label", "fusion": "local", "size": SIZE, "reward_model": score, "relative": False}  # fmt: skip
-sparse = gym.make_vec("Exposure/Local-v0", num_envs=BATCH, **settings)
+sparse = gym.make_vec("Exposure/Local-v0", num_envs=BATCH, **settings)  # relative=False: the rewards of eq. 3
 
 
 def play(env, evs):
@@ -176,7 +176,7 @@ for axis, name, rate in zip(axes, ("Monte Carlo", "temporal differences"), (0.05
     axis.axhspan(start + to_come.min(), start + to_come.max(), color=BEST, alpha=0.8, label="the truth, all steps")
     axis.set(title=name, xlabel="episodes", xlim=(1, len(phi)))
 axes[0].set_ylabel("V of an image as good as the photo")
-axes[1].legend(frameon=False, fontsize=8, ncols=2)
+_ = axes[1].legend(frameon=False, fontsize=8, ncols=2)
 
 # %%
 # Look at the right panel. With temporal differences, the news of the reward travels back from the end, from each step
@@ -224,7 +224,7 @@ for name in ("return - mean", "shaped return - mean"):
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
 axes[0].barh(list(variances), [*variances.values()], color=[GREY, GREY, AGENT, AGENT, AGENT], log=True, height=0.6)
 axes[0].invert_yaxis()
-axes[0].set(xlabel="variance of the gradient")
+axes[0].set(xlabel="variance of the gradient", xlim=(100, None))
 for (name, errors), colour in zip(off.items(), (GREY, AGENT), strict=True):
     axes[1].plot(errors.mean((0, 2)), color=colour, label=name)
 axes[1].set(xlabel="updates, of 8 episodes each", ylabel="off the best plan [stops]", ylim=(0, None))
@@ -236,8 +236,7 @@ plt.show()
 # ----------------
 #
 # - A potential moves reward to the steps that earn it. The sum telescopes, so no plan gains on another.
-# - A value function is a potential that looks ahead. Monte Carlo asks the end, temporal differences ask the next
-#   guess.
+# - A value function looks ahead. Monte Carlo learns it from the end, temporal differences from the next guess.
 # - Credit removes other steps' luck from a step's gradient. It changes the variance; the gradient stays.
 #
 # Exercises

@@ -66,6 +66,10 @@ def test_a_lesson_has_the_form_of_a_lesson(name):
     assert remembered.count("\n# - ") == 3
     for heading, under in re.findall(r"^# (.+)\n# (-{4,})$", source, re.M):
         assert len(heading) == len(under), heading
+    for cell in source.split("# %%\n"):
+        last = ast.parse(cell).body[-1:]
+        said = ast.unparse(last[0]) if last and isinstance(last[0], ast.Expr) else "print("
+        assert said.startswith(("print(", "plt.show(", "'")), "a notebook would show what this returns"
     number = name[7]
     assert f"exercises/exercise_{number}.py" in source and f"exercises/solution_{number}.py" in source
 
@@ -176,7 +180,7 @@ def test_wrong_answers_to_exercise_2_are_told_what_is_wrong(exercise):
     with pytest.raises(AssertionError, match="one number for each action"):
         check(lambda noise, sigma: np.mean(noise**2 / sigma**2 - 1), baseline)
     with pytest.raises(AssertionError, match="count more"):
-        check(width, lambda scores, rewards: rewards.mean())
+        check(width, lambda slopes, rewards: rewards.mean())
 
 
 def test_wrong_answers_to_exercise_3_are_told_what_is_wrong(exercise):

@@ -21,19 +21,19 @@ def width_gradient(noise: np.ndarray, sigma: float) -> np.ndarray:
     raise NotImplementedError("width_gradient: write down log N(a; mean, sigma^2), put sigma = exp(x), derive by x")
 
 
-def best_baseline(scores: np.ndarray, rewards: np.ndarray) -> float:
-    """The constant baseline b at which the terms (reward - b) * score of the gradient vary least.
+def best_baseline(slopes: np.ndarray, rewards: np.ndarray) -> float:
+    """The constant baseline b at which the terms (reward - b) * slope of the gradient vary least.
 
     Their mean doesn't depend on b, so it is enough that the mean of their squares is least.
 
     Args:
-        scores: (N,) floats, d log pi(a) / d theta of each action, for one parameter theta. Their mean is taken to be 0.
+        slopes: (N,) floats, d log pi(a) / d theta of each action, for one parameter theta. Their mean is taken to be 0.
         rewards: (N,) floats, what each action was worth.
 
     Returns:
         b, a number in the unit of the rewards. (It isn't the mean of the rewards.)
     """
-    raise NotImplementedError("best_baseline: where is the derivative by b of mean((rewards - b)^2 * scores^2) zero?")
+    raise NotImplementedError("best_baseline: where is the derivative by b of mean((rewards - b)^2 * slopes^2) zero?")
 
 
 def check(first, second) -> None:
@@ -57,15 +57,15 @@ def check(first, second) -> None:
         assert abs(np.mean(first(noise, sigma))) < 0.02, "width_gradient: under the policy, its mean must be 0"
 
     for offset in (0.0, 20.0):
-        scores = rng.normal(size=5_000)
-        rewards = offset + 2 * scores + scores**2 + rng.normal(size=5_000)
-        b = second(scores, rewards)
+        slopes = rng.normal(size=5_000)
+        rewards = offset + 2 * slopes + slopes**2 + rng.normal(size=5_000)
+        b = second(slopes, rewards)
         assert np.ndim(b) == 0, f"best_baseline: want one number, got an array of shape {np.shape(b)}"
-        spread = np.mean(((rewards - b) * scores) ** 2)
+        spread = np.mean(((rewards - b) * slopes) ** 2)
         for other in (b - 0.1, b + 0.1, np.mean(rewards)):
-            assert spread < np.mean(((rewards - other) * scores) ** 2), (
+            assert spread < np.mean(((rewards - other) * slopes) ** 2), (
                 f"best_baseline: at {b:.2f} the mean square is {spread:.2f}, but at {other:.2f} it is less. Actions "
-                "with large scores count more: by how much?")
+                "with large slopes count more: by how much?")
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ def width_gradient(noise: np.ndarray, sigma: float) -> np.ndarray:
     return noise**2 / sigma**2 - 1
 
 
-def best_baseline(scores: np.ndarray, rewards: np.ndarray) -> float:
-    """A mean of the rewards, weighted by how much each moves the gradient: the square of its score."""
-    return float(np.sum(scores**2 * rewards) / np.sum(scores**2))
+def best_baseline(slopes: np.ndarray, rewards: np.ndarray) -> float:
+    """A mean of the rewards, weighted by how much each moves the gradient: the square of its slope."""
+    return float(np.sum(slopes**2 * rewards) / np.sum(slopes**2))
 
 
 if __name__ == "__main__":
