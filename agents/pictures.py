@@ -8,6 +8,7 @@ import numpy as np
 
 from agents.saved_agent import Agent
 from exposure_env import episode, files, render
+from exposure_env.panels import panels
 from exposure_env.photos import Photo
 
 if TYPE_CHECKING:
@@ -19,17 +20,18 @@ def episode_picture(agent: Agent, photo: Photo, panel: int = 192) -> np.ndarray:
 
     Args:
         agent: The agent.
-        photo: The photo.
+        photo: The photo. Where it has a target, that is shown, and PSNR is the score and the reward.
         panel: Side of each picture in a panel [px].
     """
     task, plan = agent.task([photo]), agent.plan(photo.image)
-    state = episode.start(task.thumbnail(photo.image)[None], plan.labels[None], task.config.max_segments)
-    panels = []
+    state, scored = task.start([task.scene(0, np.random.default_rng(0))]), photo.target is not None
+    shown = []
     for ev in plan.evs.astype(np.float32):
-        state = episode.advance(state, ev[None])
-        panels.append(render.storyboard_panel(state, task.fused(state)[0], float(ev), None, panel=panel,
-                                       space=task.config.space))
-    return render.storyboard(panels)
+        before, state = state, task.advance(state, ev[None])
+        done = episode.is_done(state)
+        reward = task.rewards(before, state, done, task.finish(state) if done[0] else None)[0] if scored else None
+        shown += panels(task, state, [(float(ev), reward)], scored=scored, panel=panel)
+    return render.storyboard(shown)
 
 
 def write_figure(path: Path, figure: "Figure", dpi: int = 110) -> None:

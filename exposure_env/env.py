@@ -10,8 +10,8 @@ from gymnasium import spaces
 from exposure_env import infos
 from exposure_env.episode import is_done
 from exposure_env.observations import Canvas, ObsType, checked_action, checked_seed, observation_space
+from exposure_env.panels import panels
 from exposure_env.photos import Photo
-from exposure_env.render import storyboard_panel
 from exposure_env.task import ExposureTask, Scene
 
 
@@ -98,10 +98,14 @@ class ExposureEnv(gym.Env):
         return self._observation(), reward, bool(done[0]), False, info
 
     def render(self) -> np.ndarray | None:
-        """One panel of the storyboard, (rows, columns, 3) uint8: photo, segment, local image, blend so far."""
+        """One panel of the storyboard, (rows, columns, 3) uint8: photo, segment, local image, blend so far, target.
+
+        The reward model scores the result so far, and the photo. Panels have room for a target if the data set's photos
+        come with one; they never change their size.
+        """
         if self.render_mode is None or self.state is None:
             return None
-        return storyboard_panel(self.state, self.result(), *self._last, space=self.task.config.space)
+        return panels(self.task, self.state, [self._last], target=self.task.paired)[0]
 
     def result(self) -> np.ndarray:
         """The blend of the exposures so far, (size, size, 3) float32 in [0, 1]; ValueError before the first reset."""

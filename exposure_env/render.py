@@ -1,22 +1,29 @@
 """Pictures of an episode: one panel per step, storyboards of whole episodes, and before/after comparisons."""
 
 from collections.abc import Sequence
+from typing import Literal
 
-import cv2
 import numpy as np
 
+from exposure_env.drawing import (
+    GAP,
+    INK,
+    LEADING,
+    MARGIN,
+    MUTED,
+    draw_evs,
+    fitted,
+    highlighted,
+    outlined,
+    scaled,
+    sheet,
+    signed,
+    write,
+)
 from exposure_env.episode import EpisodeState, local_image
 from exposure_env.image import Space
 
-PAPER = (247, 246, 243)  # colours, RGB
-CASING, LINE = (20, 20, 20), (255, 255, 255)  # a white line in a dark casing shows on dark and on light photos
-INK, MUTED = (38, 38, 40), (122, 120, 116)
-
-MARGIN, GAP = 16, 10  # around and between pictures [px]
-TEXT, LEADING = 10, 19  # height of capitals, distance between lines of text [px]
-FINE = 3  # text and outlines are drawn this much larger and averaged down
-FONT = cv2.FONT_HERSHEY_SIMPLEX
-STROKE = 1 if int(cv2.__version__.split(".")[0]) >= 5 else FINE  # OpenCV 5 sets type; earlier ones draw with a pen
+BARS = 46  # height of the bars of exposures [px]
 
 
 def storyboard_panel(
@@ -25,23 +32,34 @@ def storyboard_panel(
     ev: float | None,
     reward: float | None,
     *,
+    score: float | None = None,
+    input_score: float | None = None,
+    scored: Literal["fused", "local", "both"] = "fused",
+    target: bool | None = None,
+    max_ev: float = 3.0,
     panel: int = 192,
     space: Space = "linear",
 ) -> np.ndarray:
-    """One step of an episode: input, segment, local image and blend side by side, with EV and reward written below.
+    """One step of an episode: input, segment, local image, blend and target side by side, with numbers written below.
 
-    The outlined segment is the one that got `ev` or, before the first exposure, the next one.
+    All but one segment is faded: the one that got `ev` or, before the first exposure, the next one. Without `ev` at the
+    end of an episode, all segments are outlined. Under the local image there is a bar for each exposure so far.
 
     Args:
         state: One episode (N = 1), after the step; NumPy arrays.
         fused: (H, W, 3) float in [0, 1], the blend so far.
         ev: Exposure of the last step [stops]; None at the start of an episode.
         reward: Reward of the last step; None where there is none.
+        score: Score of the result so far; None where it is unknown.
+        input_score: Score of the untouched photo, likewise.
+        scored: Which image the score is of: the blend, the local image, or the mean of both.
+        target: Whether there is a fifth picture, the target; None for: if the episode has one.
+        max_ev: The largest exposure, as high as a bar can be [stops].
         panel: Side of the square that each picture is fitted into [px].
         space: See `image.expose`; for the local image.
 
     Returns:
-        (rows, columns, 3) uint8 RGB, of the same size for the same `panel`.
+        (rows, columns, 3) uint8 RGB, of the same size for the same `panel` and `target`.
 
     Raises:
         ValueError: If the state holds several episodes, `fused` is not of the photo's shape, or `panel` is below 64.
@@ -52,28 +70,42 @@ def storyboard_panel(
         raise ValueError(f"fused must be of the photo's shape {state.photos.shape[1:]}, not {np.shape(fused)}")
     if panel < 64:
         raise ValueError(f"panel must be 64 pixels or more, not {panel}")
-    photo, count, step = state.photos[0], int(state.num_segments[0]), int(state.step[0])
-    index = min(step, count - 1) if ev is None else max(step - 1, 0)
-    pictures = {
-        "input": photo,
-        f"{'next: ' if ev is None else ''}segment {index + 1} of {count}": photo,
-        "local": local_image(state, space)[0],
-        "blend": fused,
+    count, step = int(state.num_segments[0]), int(state.step[0])
+    current = max(step - 1, 0) if ev is not None else step if step < count else None
+    photo = scaled(state.photos[0], *fitted(state.photos.shape[1:], panel, panel))
+    if current is None:
+        caption, segment = f"{count} segments", outlined(photo, state.labels[0])
+    else:
+        caption = f"{'next: ' if ev is None else ''}segment {current + 1} of {count}"
+        segment = highlighted(photo, state.labels[0] == current)
+    local, blend = ("local so far", "blend so far") if step < count else ("local", "blend: result")
+    pictures = [("input", photo), (caption, segment), (local, local_image(state, space)[0]), (blend, fused)]
+    if target if target is not None else state.targets is not None:
+        pictures.append(("no target", None) if state.targets is None else ("target", state.targets[0]))
+    name = "score" if scored == "fused" else f"score ({scored})"
+    multiplied = "light" if space == "linear" else "values"
+    notes = {
+        0: [] if input_score is None else [f"score {input_score:.4g}"],
+        1: [] if ev is None else [f"EV {signed(ev)}", f"{multiplied} x {2.0**ev:.2g}"],
+        3: ["" if score is None else f"{name} {score:.4g}", *([] if reward is None else [f"reward {_signed(reward)}"])],
     }
-    notes = ("", "" if ev is None else f"EV {signed(ev)}", "", "" if reward is None else f"reward {reward:+.3g}")
-    canvas = _sheet(2 * MARGIN + panel + 2 * LEADING, 2 * MARGIN + 4 * panel + 3 * GAP)
-    left = MARGIN
-    for (caption, image), note in zip(pictures.items(), notes, strict=True):
-        height, width = _fitted(image.shape, panel)
-        picture = _scaled(image, height, width)
-        if "segment" in caption:
-            picture = _outlined(picture, state.labels[0] == index)
-        top, inset = MARGIN + (panel - height) // 2, (panel - width) // 2
-        canvas[top : top + height, left + inset : left + inset + width] = picture
-        _write(canvas, caption, left, MARGIN + panel + LEADING - 4, panel, MUTED)
-        _write(canvas, note, left, MARGIN + panel + 2 * LEADING - 4, panel, INK)
-        left += panel + GAP
+    canvas = sheet(2 * MARGIN + panel + LEADING + BARS + 8, 2 * MARGIN + len(pictures) * (panel + GAP) - GAP)
+    for place, (caption, image) in enumerate(pictures):
+        left = MARGIN + place * (panel + GAP)
+        if image is not None:
+            height, width = fitted(image.shape, panel, panel)
+            top, inset = MARGIN + (panel - height) // 2, (panel - width) // 2
+            canvas[top : top + height, left + inset : left + inset + width] = scaled(image, height, width)
+        write(canvas, caption, left, MARGIN + panel + LEADING - 4, panel, MUTED)
+        for line, note in enumerate(notes.get(place, []), start=2):
+            write(canvas, note, left, MARGIN + panel + line * LEADING - 2, panel, INK)
+    box = MARGIN + panel + LEADING + 8, MARGIN + 2 * (panel + GAP), BARS, panel
+    draw_evs(canvas, state.evs[0, :count], step, current, max_ev, box)
     return canvas
+
+
+def _signed(reward: float) -> str:
+    return f"{reward:+.3g}" if reward else "0"
 
 
 def storyboard(panels: Sequence[np.ndarray]) -> np.ndarray:
@@ -119,57 +151,9 @@ def comparison(images: Sequence[np.ndarray], captions: Sequence[str], *, width: 
     aspects = np.array([image.shape[1] / image.shape[0] for image in images])
     height = max(1, round(room / aspects.sum()))
     edges = np.rint(np.concatenate([[0], np.cumsum(aspects)]) * room / aspects.sum()).astype(int)
-    canvas = _sheet(2 * MARGIN + height + LEADING, width)
+    canvas = sheet(2 * MARGIN + height + LEADING, width)
     for i, (image, caption) in enumerate(zip(images, captions, strict=True)):
         left, right = MARGIN + i * GAP + edges[i], MARGIN + i * GAP + max(edges[i + 1], edges[i] + 1)
-        canvas[MARGIN : MARGIN + height, left:right] = _scaled(image, height, right - left)
-        _write(canvas, caption, left, MARGIN + height + LEADING - 4, right - left, MUTED)
+        canvas[MARGIN : MARGIN + height, left:right] = scaled(image, height, right - left)
+        write(canvas, caption, left, MARGIN + height + LEADING - 4, right - left, MUTED)
     return canvas
-
-
-def signed(ev: float) -> str:
-    """An exposure with its sign and one decimal, as on a camera's dial: "+1.3"; "+0.0" for none."""
-    return f"{round(float(ev), 1) + 0.0:+.1f}"
-
-
-def _sheet(height: int, width: int) -> np.ndarray:
-    return np.full((height, width, 3), PAPER, np.uint8)
-
-
-def _fitted(shape: tuple[int, ...], side: int) -> tuple[int, int]:
-    scale = side / max(shape[:2])
-    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
-
-
-def _scaled(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The image at another size as (height, width, 3) uint8."""
-    shrinks = height <= image.shape[0] and width <= image.shape[1]
-    image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    maximum = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1.0
-    return np.rint(np.clip(image / np.float32(maximum), 0, 1) * 255).astype(np.uint8)
-
-
-def _outlined(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The picture with a line around the pixels of the mask, which may be of another size."""
-    height, width = picture.shape[0] * FINE, picture.shape[1] * FINE
-    smooth = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.6)  # smooths steps, and meshes of diagonal neighbours
-    smooth = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_CUBIC)
-    contours, _ = cv2.findContours((smooth >= 0.5).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    fine = np.repeat(np.repeat(picture, FINE, axis=0), FINE, axis=1)
-    for colour, thickness in ((CASING, 3 * FINE), (LINE, FINE + 1)):
-        cv2.drawContours(fine, contours, -1, colour, thickness, cv2.LINE_AA)
-    return cv2.resize(fine, picture.shape[1::-1], interpolation=cv2.INTER_AREA)
-
-
-def _write(canvas: np.ndarray, text: str, left: int, baseline: int, room: int, ink: tuple[int, int, int]) -> None:
-    """Writes a line of text on the canvas, a little smaller if it would not fit into the room, and then cut off."""
-    scale = cv2.getFontScaleFromHeight(FONT, TEXT * FINE, STROKE)
-    (length, _), _ = cv2.getTextSize(text, FONT, scale, STROKE)
-    scale *= np.clip(room * FINE / max(length, 1), 0.7, 1.0)
-    above, below = 2 * TEXT, TEXT
-    fine = np.zeros(((above + below) * FINE, room * FINE), np.uint8)
-    cv2.putText(fine, text, (0, above * FINE), FONT, scale, 255, STROKE, cv2.LINE_AA)
-    cover = cv2.resize(fine, (room, above + below), interpolation=cv2.INTER_AREA)[..., None] / np.float32(255)
-    part = canvas[baseline - above : baseline + below, left : left + room]
-    cover = cover[: part.shape[0], : part.shape[1]]
-    part[:] = np.rint(part * (1 - cover) + np.array(ink, np.float32) * cover).astype(np.uint8)

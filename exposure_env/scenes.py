@@ -64,7 +64,7 @@ class Scenes:
             kept = isinstance(photo, int | np.integer) and config.transform is None
             keys.append(int(photo) if kept else ("once", position))
             if keys[-1] not in self.known and keys[-1] not in new:
-                new[keys[-1]] = self._photo(photo, rng)
+                new[keys[-1]] = self.photo(photo, rng)
         if not new:
             return [self.known[key] for key in keys]
         given, parts = list(new.values()), ranges(len(new), 2)
@@ -78,7 +78,7 @@ class Scenes:
         self.known |= {key: draft for key, draft in drafts.items() if isinstance(key, int)}
         return [self.known[key] if isinstance(key, int) else drafts[key] for key in keys]
 
-    def _photo(self, photo: int | Photo | np.ndarray, rng: np.random.Generator) -> tuple[int, Photo]:
+    def photo(self, photo: int | Photo | np.ndarray, rng: np.random.Generator) -> tuple[int, Photo]:
         """The index and the transformed photo; runs in the caller's thread, as a user's code may be involved."""
         index = -1
         if isinstance(photo, int | np.integer):

@@ -6,6 +6,7 @@ environment asks it for one photo, the vector environment for many at once.
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,6 +87,11 @@ class ExposureTask:
                rngs: Sequence[np.random.Generator]) -> list[Scene]:
         """The scene of each photo, or of a random one where it is None; new photos are segmented in parallel."""
         return self._scenes.make(photos, rngs)
+
+    @cached_property
+    def paired(self) -> bool:
+        """Whether the photos of the data set come with targets, as its first one does or doesn't."""
+        return self._scenes.photo(0, np.random.default_rng(0))[1].target is not None
 
     def prepare(self) -> int:
         """Makes thumbnails and labels of the whole data set now, in parallel, and keeps them.

@@ -13,9 +13,9 @@ from gymnasium.vector.utils import batch_space
 from exposure_env import infos
 from exposure_env.episode import EpisodeState, is_done, select
 from exposure_env.observations import Canvas, ObsType, checked_action, checked_seed, observation_space
+from exposure_env.panels import panels
 from exposure_env.parsing import parse_json
 from exposure_env.photos import Photo
-from exposure_env.render import storyboard_panel
 from exposure_env.task import ExposureTask, Outcome, Scene
 
 
@@ -156,14 +156,10 @@ class ExposureVectorEnv(VectorEnv):
         return self._canvas.observe(self.state), rewards, done, np.zeros(self.num_envs, bool), info
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """One storyboard panel per environment, each (rows, columns, 3) uint8."""
+        """One storyboard panel per environment, as `ExposureEnv.render` gives it."""
         if self.render_mode is None or self.state is None:
             return None
-        fused, space = self.task.fused(self.state), self.task.config.space
-        return tuple(
-            storyboard_panel(select(self.state, [i]), fused[i], *_drawn(self._last[i]), space=space)
-            for i in range(self.num_envs)
-        )
+        return panels(self.task, self.state, [_drawn(last) for last in self._last], target=self.task.paired)
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of everything that further steps depend on, except the settings and the data set.

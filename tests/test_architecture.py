@@ -17,9 +17,9 @@ _spec.loader.exec_module(house)
 # The house, floor by floor, from the ground up. A room imports only rooms of floors below its own.
 FLOORS = {
     "exposure_env": [
-        "acceleration errors image parsing threads", "pyramid resizing", "files fusion",
+        "acceleration drawing errors image parsing threads", "pyramid resizing", "files fusion",
         "episode photos segmentation", "decoding increments render retouch rewards settings",
-        "kernels observations scenes", "task", "infos", "env vector",
+        "kernels observations scenes", "task", "infos panels", "env vector",
     ],
     "agents": [
         "arrays errors exploration json_files locks planes playing typed vec_env weights",

@@ -13,9 +13,12 @@ import pytest
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
 import exposure_env
+from exposure_env.drawing import GAP
 from exposure_env.env import ExposureEnv
-from exposure_env.photos import Misexpose
+from exposure_env.episode import untouched
+from exposure_env.photos import Misexpose, Photo
 from exposure_env.render import storyboard_panel
+from exposure_env.task import ExposureTask
 from tests.environments import GLOBAL, LOCAL, PHOTOS, Contrast, halves, obs_types, play
 
 ids = pytest.mark.parametrize("id", [LOCAL, GLOBAL], ids=["local", "global"])
@@ -105,10 +108,30 @@ class TestRendering:
         env = ExposureEnv(PHOTOS, preset=preset, render_mode="rgb_array")
         env.reset(seed=0)
         _, reward, _, _, info = env.step([0.4])
-        shown = env.state, env.result(), info["ev"], reward
-        panels = {each: storyboard_panel(*shown, space=each) for each in ("linear", "encoded")}
+        shown, config = (env.state, env.result(), info["ev"], reward), env.task.config
+        scores = {"score": env.task.score(env.state)[0], "input_score": env.task.score(untouched(env.state))[0]}
+        told = scores | {"scored": config.reward_image, "max_ev": config.max_ev}
+        panels = {each: storyboard_panel(*shown, **told, space=each) for each in ("linear", "encoded")}
         assert (panels["linear"] != panels["encoded"]).any()
         np.testing.assert_array_equal(env.render(), panels[space])
+
+    @ids
+    def test_there_is_room_for_a_target_where_the_photos_have_one(self, id):
+        bare = [photo._replace(target=None) for photo in PHOTOS]
+        reward = {"reward_model": "well_exposedness", "render_mode": "rgb_array"}
+        shapes = {}
+        for name, photos in {"bare": bare, "paired": PHOTOS}.items():
+            env = gym.make(id, photos=photos, **reward)
+            for photo in (bare[0], PHOTOS[0]):  # from elsewhere: whatever they have, the size stays
+                env.reset(options={"photo": photo})
+                shapes.setdefault(name, set()).add(env.render().shape)
+        (narrow,), (wide,) = shapes["bare"], shapes["paired"]
+        assert wide[0] == narrow[0] and wide[1] == narrow[1] + 192 + GAP
+
+    def test_a_transform_that_makes_targets_counts(self):
+        good = [Photo(photo.name, photo.target) for photo in PHOTOS]
+        assert not ExposureTask(good, reward_model="entropy").paired
+        assert ExposureTask(good, transform=Misexpose()).paired
 
     def test_without_a_render_mode_there_is_no_panel(self):
         env = ExposureEnv(PHOTOS)

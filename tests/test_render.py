@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from exposure_env.drawing import FADED, GAP, HAZE, MARGIN, signed
 from exposure_env.episode import advance, local_image, start
-from exposure_env.render import GAP, MARGIN, comparison, signed, storyboard, storyboard_panel
+from exposure_env.render import comparison, storyboard, storyboard_panel
 
 SIZE = 64  # of photo and panel alike, so that pictures are copied pixel by pixel
 BOTTOM = MARGIN + SIZE
@@ -48,50 +49,79 @@ def test_four_pictures_side_by_side(space):
     np.testing.assert_array_equal(picture(canvas, 3), as_pixels(fused))
 
 
-def test_the_size_never_changes():
+def test_a_target_is_a_fifth_picture():
+    plain = episode()
+    paired = plain._replace(targets=np.random.default_rng(5).random((1, SIZE, SIZE, 3)))
+    canvas = drawn(paired)
+    assert canvas.shape[1] == drawn(plain).shape[1] + SIZE + GAP
+    np.testing.assert_array_equal(picture(canvas, 4), as_pixels(paired.targets[0]))
+    np.testing.assert_array_equal(drawn(paired, target=False), drawn(plain))
+    free = drawn(plain, target=True)  # room for one, where the others have one
+    assert free.shape == canvas.shape and (picture(free, 4) == free[0, 0]).all()
+
+
+@pytest.mark.parametrize("target", [False, True])
+def test_the_size_never_changes(target):
     state, shapes = episode(), set()
-    shapes.add(drawn(state).shape)
+    shapes.add(drawn(state, target=target).shape)
     for reward in (None, 0.0, -1.2345e-9, 12345.6):
         state = advance(state, np.array([-2.0], np.float32))
-        shapes.add(drawn(state, -2.0, reward).shape)
+        shapes.add(drawn(state, -2.0, reward, score=reward, input_score=reward, target=target).shape)
+    shapes.add(drawn(state, target=target).shape)
+    shapes.add(drawn(state._replace(targets=state.photos), target=target).shape)
     wide = start(np.zeros((1, 20, 50, 3), np.float32), np.zeros((1, 20, 50), np.int32), 1)
-    shapes.add(drawn(wide).shape)
+    shapes.add(drawn(wide, target=target).shape)
     assert len(shapes) == 1
 
 
+def test_what_is_not_the_segment_is_faded_to_grey_and_the_segment_is_left_as_it_is():
+    state = episode()
+    state.photos[:] = [0.2, 0.6, 1.0]
+    shown = picture(drawn(advance(state, np.array([1.0], np.float32)), 1.0, 0.0), 1)
+    grey = 0.299 * 51 + 0.587 * 153 + 0.114 * 255  # of the bytes of that colour
+    faded = round(grey + FADED * (HAZE - grey))
+    assert (shown[2:-2, 2:28] == [51, 153, 255]).all() and (shown[2:-2, 36:-2] == faded).all()
+
+
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
-def test_the_outline_shows_on_any_photo(level):
-    canvas = drawn(advance(episode(level=level), np.array([0.0], np.float32)), 0.0, 0.0)
-    outlined = picture(canvas, 1).astype(int)
-    column = outlined[16, 26:38].mean(axis=-1)  # across the border between segments 0 and 1
-    assert column.max() - column.min() > 150
-    away = np.ones((SIZE, SIZE), bool)
-    away[:4], away[-4:], away[:, :4], away[:, 28:36], away[28:36] = False, False, False, False, False
-    assert (outlined[away] == round(255 * level)).all()
+def test_the_segment_stands_out_from_any_photo(level):
+    shown = picture(drawn(advance(episode(level=level), np.array([0.0], np.float32)), 0.0, 0.0), 1).astype(int)
+    border = shown[16, 28:36].mean(axis=-1)  # across the border between segments 0 and 1
+    assert border.max() - border.min() > 80
+    if level != 0.5:
+        assert abs(shown[16, 10] - shown[16, 50]).min() > 60
 
 
-def test_the_outlined_segment_is_the_one_just_exposed():
-    state = episode(level=0.5)
-    plain = as_pixels(state.photos[0])
-    line = {0: np.s_[48, 28:36], 1: np.s_[28:36, 48], 2: np.s_[48, 28:36]}  # across its border, where others have none
-    other = {0: np.s_[28:36, 48], 1: np.s_[48, 28:36], 2: np.s_[16, 28:36]}
-    first = picture(drawn(state), 1)  # before any exposure: the next one
-    assert changed(plain, first)[line[0]].any() and not changed(plain, first)[other[0]].any()
+def test_the_segment_shown_is_the_one_just_exposed():
+    state = episode(level=1.0)
+    places = [np.s_[32, 16], np.s_[16, 48], np.s_[48, 48]]  # inside each of the three
+
+    def bright(panel):
+        shown = picture(panel, 1)
+        return [index for index, place in enumerate(places) if (shown[place] == 255).all()]
+
+    assert bright(drawn(state)) == [0]  # before any exposure: the next one
     for index in range(3):
         state = advance(state, np.array([0.0], np.float32))
-        mask = changed(plain, picture(drawn(state, 0.0, 0.0), 1))
-        assert mask[line[index]].any() and not mask[other[index]].any()
+        assert bright(drawn(state, 0.0, 0.0)) == [index]
+    assert bright(drawn(state)) == [0, 1, 2]  # the result alone: no segment is faded, all are outlined
+    lines = changed(as_pixels(state.photos[0]), picture(drawn(state), 1))
+    assert lines[16, 28:36].any() and lines[28:36, 48].any()
 
 
 def test_the_numbers_are_written_under_their_pictures():
     state = advance(episode(), np.array([1.0], np.float32))
-    bare, full = drawn(state), drawn(state, 1.0, 0.25)
-    where = np.argwhere(changed(bare, full))
-    where = where[where[:, 0] > BOTTOM + 16]  # the second line of text
-    columns = (where[:, 1] - MARGIN) // (SIZE + GAP)
-    assert set(columns) == {1, 3}
-    assert changed(full, drawn(state, -1.0, 0.25))[BOTTOM:].any()
-    assert changed(full, drawn(state, 1.0, -0.25))[BOTTOM:].any()
+    first = drawn(state, 1.0, 0.25, score=15.5, input_score=12.25)
+
+    def columns(other):
+        where = np.argwhere(changed(first, other)[BOTTOM + 16 :])
+        return set((where[:, 1] - MARGIN) // (SIZE + GAP))
+
+    assert columns(drawn(state, 1.0, 0.25, score=15.5)) == {0}
+    assert columns(drawn(state, -1.0, 0.25, score=15.5, input_score=12.25)) == {1}
+    assert columns(drawn(state, 1.0, 0.25, score=15.5, input_score=12.25, max_ev=2.0)) == {2}
+    assert columns(drawn(state, 1.0, 0.25, input_score=12.25)) == {3}
+    assert columns(drawn(state, 1.0, -0.25, score=15.5, input_score=12.25)) == {3}
 
 
 @pytest.mark.parametrize(
