@@ -14,7 +14,7 @@ GAME = frozenset({
     "noise", "exploration", "fresh_ev", "fresh_local", "discriminator_learning_rate",
     "discriminator_learning_rate_decay", "discriminator_loss", "spectral_norm", "discriminator_batch_size", "n_critic",
     "warm_up", "gradient_penalty", "one_sided", "drift", "contrast", "pooled", "pool_size", "unfinished", "misexposed",
-    "misexposed_range", "misexposed_local",
+    "misexposed_range", "misexposed_local", "snapshots",
 })  # fmt: skip
 
 

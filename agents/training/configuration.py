@@ -20,6 +20,7 @@ class TrainConfig(Method):
         "discriminator_batch_size": (1, 2**16), "pool_size": (1, 2**20),
         # the others
         "total_timesteps": (1, 10**15), "seed": (0, 2**32 - 1), "checkpoint_every": (1, MOST),
+        "snapshots": (0, 10_000),
         "learning_rate": (0, MOST), "critic_learning_rate": (0, MOST), "discriminator_learning_rate": (0, MOST),
         "exploration": (0, MOST), "n_critic": (1, MOST), "warm_up": (0, MOST), "gradient_penalty": (0, MOST),
         "drift": (0, MOST), "pooled": (0, 1), "unfinished": (0, 1), "misexposed": (0, 1),
@@ -35,6 +36,7 @@ class TrainConfig(Method):
     seed: int = 0  # random seed; on a CPU the same seed gives the same weights
     device: str = "auto"  # "cpu", "cuda", or "auto": a GPU if there is one
     checkpoint_every: int = 25  # updates between two checkpoints, from which an interrupted run can resume
+    snapshots: int = 0  # agents kept as they were over the training, for `exposure show --training`
 
     # The task; see `exposure_env.settings.TaskConfig`
     task_preset: Literal["recommended", "paper"] = "recommended"  # defaults of the task, see exposure_env/settings.py

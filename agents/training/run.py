@@ -24,6 +24,7 @@ from agents.training.diagnostics import Diagnostics, storyboards
 from agents.training.health import Health
 from agents.training.run_folder import CONFIG, PHOTOS
 from agents.training.run_log import PROGRESS, run_logger
+from agents.training.snapshots import SNAPSHOTS, Snapshots
 from exposure_env.errors import NotFinite
 from exposure_env.files import remove_leftovers
 from exposure_env.photos import Photo
@@ -49,9 +50,10 @@ def train(config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
 
     The folder receives `config.json`, `photos.json`, `agent.safetensors` (see `saved_agent.load_agent`),
     `reward.safetensors` with the discriminator as it is at the end (see `rewards.load_reward`), `checkpoint.pt`,
-    `progress.csv`, TensorBoard's events, `storyboards` of two photos as the training proceeds, and `curves.png`. Ctrl-C
-    ends the training early; the agent is still written, and the run can be resumed from its last checkpoint. On the CPU
-    a resumed run ends with exactly the weights of one that was never interrupted.
+    `progress.csv`, TensorBoard's events, `storyboards` of two photos as the training proceeds, `snapshots` of the agent
+    if the configuration asks for them, and `curves.png`. Ctrl-C ends the training early; the agent is still written,
+    and the run can be resumed from its last checkpoint. On the CPU a resumed run ends with exactly the weights of one
+    that was never interrupted.
 
     Args:
         config: The configuration.
@@ -77,7 +79,7 @@ def train(config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
     model, game = build(config, photos, experts)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "run", f"another process trains in {folder}"):
-        remove_leftovers((folder / name for name in WRITTEN), [folder / STORYBOARDS])
+        remove_leftovers((folder / name for name in WRITTEN), [folder / STORYBOARDS, folder / SNAPSHOTS])
         sets = {"photos": photos, "experts": experts, "held_out": held_out}
         if resume:
             begun = run_folder.resume(folder, config, sets)
@@ -94,18 +96,23 @@ def _learn(model: DeepExposure, game: AdversarialCallback | None, config: TrainC
     parts = {"model": model, "randomness": Randomness(), "health": health, "diagnostics": diagnostics}
     parts |= {} if game is None else {"game": game}
     kept = _Kept(model, folder, config.total_timesteps)
+    snapshots = Snapshots(folder, model, config.snapshots, config.total_timesteps)
     checkpoints = Checkpoints(folder / CHECKPOINT, parts, config.checkpoint_every, lambda: health.healthy, kept.write)
     if begun:
         checkpoints.load()
         kept.drawn = kept.due
+        snapshots.resume()
         if model.num_timesteps >= config.total_timesteps:
             if not (folder / CURVES).exists():  # it was killed while it drew them
                 _draw_curves(folder)
             return Run(model, folder, interrupted=False, untouched=True)
+    else:
+        snapshots.keep_untrained()
     model.set_logger(run_logger(folder, model.num_updates, model.num_timesteps))
     interrupted, keep, bar = False, True, [ProgressBarCallback()] if progress_bar else []
     try:
-        watched = [*([] if game is None else [game]), diagnostics, health, checkpoints, *callbacks, *bar]
+        # snapshots before checkpoints: what a resumed run takes for kept has been kept
+        watched = [*([] if game is None else [game]), diagnostics, health, snapshots, checkpoints, *callbacks, *bar]
         model.learn(config.total_timesteps - model.num_timesteps, CallbackList(watched), reset_num_timesteps=not begun)
     except KeyboardInterrupt:
         interrupted = True
