@@ -1,11 +1,15 @@
-"""Pictures of what an agent does."""
+"""Pictures of what an agent does, still and moving, and their files."""
 
 import os
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
+from agents.animation import Frame
 from agents.saved_agent import Agent
 from exposure_env import episode, files, render
 from exposure_env.panels import panels
@@ -13,6 +17,10 @@ from exposure_env.photos import Photo
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+MOVING = (".gif", ".mp4")
+COLOURS = 255  # of a GIF, one more stands for what stays as it is
+FPS = 20  # of a video
 
 
 def episode_picture(agent: Agent, photo: Photo, panel: int = 192) -> np.ndarray:
@@ -43,3 +51,54 @@ def write_figure(path: Path, figure: "Figure", dpi: int = 110) -> None:
 def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
     """Writes a (rows, columns, 3) uint8 picture as a PNG, JPEG or TIFF file."""
     files.save_image(path, files.ImageFile(picture, None, None, None))
+
+
+def check_moving(path: Path) -> None:
+    """Checks that an animation can be written to a file of that name.
+
+    Raises:
+        ValueError: If the suffix is another one, or a video is asked for and moviepy is not installed.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in MOVING:
+        raise ValueError(f"an animation must end in one of {', '.join(MOVING)}, not {path.name!r}")
+    if suffix == ".mp4":
+        try:
+            import moviepy  # noqa: F401
+        except ImportError as error:
+            raise ValueError('an .mp4 needs moviepy: pip install "deepexposure-gym[video]"; a .gif needs '
+                             "nothing") from error
+
+
+def write_animation(path: str | os.PathLike, frames: Sequence[Frame]) -> None:
+    """Writes an animation, whole or not at all: a GIF that loops, of one palette for all frames, or an MP4.
+
+    Args:
+        path: File ending in .gif or .mp4.
+        frames: The frames, at least one. Durations are rounded, in a GIF to 0.01, in a video to 0.05 seconds.
+
+    Raises:
+        ValueError: See `check_moving`; or if there is no frame.
+    """
+    path = Path(path)
+    check_moving(path)
+    if not frames:
+        raise ValueError("an animation has one frame or more, not none")
+    if path.suffix.lower() == ".mp4":
+        return _write_video(path, frames)
+    every = Image.fromarray(np.concatenate([frame.picture[::3, ::3] for frame in frames]))
+    palette = every.quantize(COLOURS, Image.Quantize.FASTOCTREE)  # keeps rare colours, such as those of eyes
+    images = [Image.fromarray(frame.picture).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    durations = [round(100 * frame.seconds) * 10 for frame in frames]  # a GIF counts hundredths, Pillow thousandths
+    with files.written_whole(path) as file:
+        images[0].save(file, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0)
+
+
+def _write_video(path: Path, frames: Sequence[Frame]) -> None:
+    from moviepy import ImageSequenceClip
+
+    clip = ImageSequenceClip([frame.picture for frame in frames], durations=[frame.seconds for frame in frames])
+    with tempfile.TemporaryDirectory() as place:
+        video = Path(place) / "video.mp4"
+        clip.write_videofile(str(video), fps=FPS, codec="libx264", audio=False, logger=None)
+        files.write_whole(path, video.read_bytes())

@@ -12,7 +12,7 @@ BRIGHTER, DARKER = (214, 96, 16), (24, 84, 164)  # bars of positive and of negat
 
 MARGIN, GAP = 16, 10  # around and between pictures [px]
 TEXT, LEADING = 10, 19  # height of capitals, distance between lines of text [px]
-WIDEST = 64  # bar of an EV [px]
+WIDEST = 72  # bar of an EV [px]
 SMALLEST = 0.7  # how much smaller text may become in order to fit
 FINE = 3  # text and outlines are drawn this much larger and averaged down
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -98,10 +98,10 @@ def draw_evs(canvas: np.ndarray, evs: np.ndarray, done: int, current: int | None
         box: Top, left, height and width of the drawing [px].
     """
     top, left, height, width = box
-    half, gutter = height // 2, 26
+    half, (gutter, unit) = height // 2, (44, " EV") if width >= 150 else (26, "")
     zero, bottom = top + half, top + 2 * half
-    for text, baseline in ((f"{max_ev:+.3g}", top + TEXT - 1), (f"{-max_ev:+.3g}", bottom + 1)):
-        write(canvas, text, left, baseline, gutter - 2, MUTED)
+    for most, baseline in ((max_ev, top + TEXT - 1), (-max_ev, bottom + 1)):
+        write(canvas, f"{most:+.3g}{unit}", left, baseline, gutter - 2, MUTED)
     wide = min(width - gutter, WIDEST * len(evs))
     edges = np.linspace(left + gutter, left + gutter + wide, len(evs) + 1).astype(int)
     for index, (begin, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):

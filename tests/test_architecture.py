@@ -24,8 +24,8 @@ FLOORS = {
     "agents": [
         "arrays errors exploration json_files locks planes playing typed vec_env weights",
         "method networks segment_actor", "policy rewards",
-        "baselines deep_exposure preferring saved_agent", "evaluation pictures retouching", "training", "benchmark",
-        "auditing", "commands", "cli",
+        "baselines deep_exposure preferring saved_agent", "animation evaluation retouching", "pictures", "training",
+        "benchmark", "auditing", "commands", "cli",
     ],
 }  # fmt: skip
 PACKAGES = [*FLOORS]

@@ -43,7 +43,7 @@ def test_exposures_still_to_come_have_no_bar():
 
 def test_the_current_exposure_is_framed():
     framed = np.flatnonzero((bars([0.0] * 4, current=2) != bars([0.0] * 4)).any(axis=(0, 2)))
-    assert 26 + 2 * 64 - 3 <= framed[0] <= 26 + 2 * 64 and 26 + 3 * 64 - 6 <= framed[-1] <= 26 + 3 * 64
+    assert 44 + 2 * 72 - 3 <= framed[0] <= 44 + 2 * 72 and 44 + 3 * 72 - 6 <= framed[-1] <= 44 + 3 * 72
 
 
 @pytest.mark.parametrize("count", [1, 8, 40, 400, 4096])
@@ -56,7 +56,7 @@ def test_any_number_of_bars_fits(count):
 
 def test_exposures_are_written_beside_their_bars_where_there_is_room():
     def dark(canvas):
-        return (canvas[TOP + HALF + 4 : -TOP - 2, 30:] < 100).all(axis=-1).any()
+        return (canvas[TOP + HALF + 4 : -TOP - 2, 44:] < 100).all(axis=-1).any()
 
     assert dark(bars([1.0] * 3)) and not dark(bars([1.0] * 30))
 

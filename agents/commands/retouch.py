@@ -10,10 +10,12 @@ import tyro
 from tqdm import tqdm
 
 if TYPE_CHECKING:
+    from agents.animation import Frame
     from agents.saved_agent import Agent
+    from exposure_env.photos import Photo
 
 Model = Annotated[Path | None, tyro.conf.arg(metavar="RUN")]
-Sheet = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
+OneFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Retouch:
     model: Model = None  # run folder or agent file; the shipped agent by default
     strength: float = 1.0  # scale of the exposures: 0 leaves photos as they are, 0.5 does half, at most 2
     plans: bool = False  # also write each photo's plan, as JSON
-    contact_sheet: Sheet = None  # PNG or JPEG with the first 40 photos before, after and by EV; none by default
+    contact_sheet: OneFile = None  # PNG or JPEG with the first 40 photos before, after and by EV; none by default
     overwrite: bool = False  # retouch all photos again, and replace whatever files are in the way
 
     def run(self) -> int:
@@ -97,23 +99,64 @@ class Retouch:
 
 @dataclass(frozen=True)
 class Show:
-    """Draw a photo's episode, step by step, as a storyboard in one PNG."""
+    """Draw a photo's episode, step by step, as a storyboard in one PNG, or as an animation.
+
+    With --animate, the segments and their exposures follow each other, then the photo before and after, in a GIF (or an
+    MP4, with the extra "video"). With --training as well, the photo as several agents retouch it: those that a run has
+    kept over its training (exposure train quick --snapshots 12), or the agents of several runs.
+    """
 
     photo: tyro.conf.Positional[Path]  # JPEG, PNG, TIFF or raw file
-    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("storyboard.png")  # PNG to write
+    out: Annotated[OneFile, tyro.conf.arg(aliases=["-o"])] = None  # storyboard.png or .gif by default
     model: Model = None  # run folder or agent file; the shipped agent by default
+    target: OneFile = None  # a good version of the photo, to compare with
+    animate: bool = False  # write a .gif or .mp4 instead of a PNG
+    training: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN ...")] = ()  # runs, or agents' files, to animate
 
     def run(self) -> int:
-        """Writes the storyboard."""
-        from agents.pictures import episode_picture, write_picture
+        """Writes the picture or the animation."""
+        from agents.pictures import check_moving, episode_picture, write_animation, write_picture
         from exposure_env.files import load_image
         from exposure_env.photos import Photo
 
-        agent = load(self.model)
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(self.out, episode_picture(agent, Photo(self.photo.stem, load_image(self.photo).pixels)))
-        print(self.out)
+        out = self.out or Path("storyboard.gif" if self.animate else "storyboard.png")
+        if self.animate:
+            check_moving(out)
+        if self.training and not self.animate:
+            raise ValueError("--training shows a training in an animation: add --animate")
+        if self.training and self.model is not None:
+            raise ValueError("give the agents either by --model or by --training, not by both")
+        target = None if self.target is None else load_image(self.target).pixels
+        photo = Photo(self.photo.stem, load_image(self.photo).pixels, target)
+        if self.training:
+            frames = self._training_frames(photo)
+        elif self.animate:
+            from agents.animation import episode_frames
+
+            frames = episode_frames(load(self.model), photo)
+        else:
+            picture = episode_picture(load(self.model), photo)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if self.animate:
+            write_animation(out, frames)
+        else:
+            write_picture(out, picture)
+        print(out)
         return 0
+
+    def _training_frames(self, photo: "Photo") -> "list[Frame]":
+        from agents.animation import training_frames
+        from agents.saved_agent import load_agent
+        from agents.training.snapshots import snapshots_of
+
+        agents = []
+        for run in self.training:
+            several = f"{run.stem}: " if len(self.training) > 1 else ""
+            agents += [(several + snapshot.name, load_agent(snapshot.path)) for snapshot in snapshots_of(run)]
+        if len(agents) == 1:
+            raise ValueError(f"{self.training[0]} is just one agent: train with --snapshots N to keep more of them, or "
+                             "name several runs")
+        return training_frames(agents, photo)
 
 
 def load(model: Path | None) -> "Agent":

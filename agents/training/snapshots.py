@@ -14,7 +14,7 @@ SNAPSHOTS, UNTRAINED = "snapshots", "untrained"
 class Snapshot(NamedTuple):
     """An agent as it was at some time."""
 
-    name: str  # when: "untrained", "after 1200 exposures", "at the end"
+    name: str  # when: "untrained", "after the warm start", "after 1200 exposures", "at the end"
     path: Path
 
 
@@ -42,8 +42,8 @@ class Snapshots(BaseCallback):
         return min(self.number * self.trained.num_timesteps // self.total_timesteps, self.number - 1)
 
     def keep_untrained(self) -> None:
-        """Keeps the agent as it is before anything is learned, also before a warm start; not counted."""
-        if self.number:
+        """Keeps the agent as it is before a warm start, if there is to be one; it is not counted."""
+        if self.number and self.trained.method.warm_start:
             self._write(UNTRAINED)
 
     def resume(self) -> None:
@@ -78,6 +78,8 @@ def snapshots_of(run: Path) -> list[Snapshot]:
     if not last.path.is_file():
         raise ValueError(f"there is no agent in {run}: it must be the folder of a run, or an agent's file")
     paths = {path.stem: path for path in sorted((run / SNAPSHOTS).glob("*.safetensors"))}
-    first = [Snapshot(UNTRAINED, paths.pop(UNTRAINED))] if UNTRAINED in paths else []
-    numbered = [Snapshot(f"after {int(name)} exposures", path) for name, path in paths.items() if name.isdigit()]
+    first = [Snapshot(UNTRAINED, paths[UNTRAINED])] if UNTRAINED in paths else []
+    start = "after the warm start" if first else UNTRAINED
+    numbered = [Snapshot(f"after {int(name)} exposures" if int(name) else start, path)
+                for name, path in paths.items() if name.isdigit()]
     return [*first, *numbered, last]

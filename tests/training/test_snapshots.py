@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from agents.saved_agent import FILE_NAME, load_agent
-from agents.training.snapshots import SNAPSHOTS, UNTRAINED, snapshots_of
-from tests.training.small import KEPT, StopAfter, assert_same_runs, files, run, weights
+from agents.training.building import build
+from agents.training.snapshots import SNAPSHOTS, snapshots_of
+from tests.training.small import EXPERTS, KEPT, PHOTOS, StopAfter, assert_same_runs, files, run, weights
 
 CONFIG = replace(KEPT, snapshots=3)  # of 80 exposures, 16 an update: due at 0, 27 and 54, kept at 0, 32 and 64
 
@@ -22,17 +23,17 @@ def kept(tmp_path_factory):
 
 def test_as_many_as_asked_for_at_equal_distances(kept):
     shown = snapshots_of(kept)
-    assert [snapshot.name for snapshot in shown] == ["untrained", "after 0 exposures", "after 32 exposures",
-                                                     "after 64 exposures", "at the end"]
-    assert shown[-1].path == kept / FILE_NAME and len(files(kept / SNAPSHOTS)) == 4
+    assert [snapshot.name for snapshot in shown] == ["untrained", "after 32 exposures", "after 64 exposures",
+                                                     "at the end"]
+    assert shown[-1].path == kept / FILE_NAME and len(files(kept / SNAPSHOTS)) == 3
 
 
 def test_each_is_the_agent_of_its_time(kept):
-    """The first is the untrained one, the others differ from each other."""
     found = [load_agent(snapshot.path).policy.state_dict() for snapshot in snapshots_of(kept)]
-    same = [all(torch.equal(one[name], other[name]) for name in one)
-            for one, other in zip(found, found[1:], strict=False)]
-    assert same == [True, False, False, False]  # without a warm start, the untrained agent begins the game
+    untrained = build(CONFIG, PHOTOS, EXPERTS)[0].policy.state_dict()
+    assert all(torch.equal(found[0][name], untrained[name]) for name in untrained)
+    for one, other in zip(found, found[1:], strict=False):
+        assert any(not torch.equal(one[name], other[name]) for name in one)
 
 
 def test_the_training_is_the_same_without_them(kept, whole):
@@ -52,13 +53,15 @@ def test_a_stopped_run_goes_on_to_keep_the_same(kept, tmp_path, steps):
 
 def test_the_agent_before_a_warm_start_is_kept_too(tmp_path):
     run(tmp_path, replace(CONFIG, actor="segments", warm_start=2, reference_penalty=1.0, fresh=1))
-    first, second = (load_agent(snapshot.path).policy.state_dict() for snapshot in snapshots_of(tmp_path)[:2])
+    shown = snapshots_of(tmp_path)[:2]
+    assert [snapshot.name for snapshot in shown] == ["untrained", "after the warm start"]
+    first, second = (load_agent(snapshot.path).policy.state_dict() for snapshot in shown)
     assert any(not torch.equal(first[name], second[name]) for name in first)
 
 
 def test_an_agents_file_is_just_the_one(kept, tmp_path):
-    path = kept / SNAPSHOTS / f"{UNTRAINED}.safetensors"
-    assert [(snapshot.name, snapshot.path) for snapshot in snapshots_of(path)] == [(UNTRAINED, path)]
+    path = kept / SNAPSHOTS / f"{32:012}.safetensors"
+    assert [(snapshot.name, snapshot.path) for snapshot in snapshots_of(path)] == [(path.stem, path)]
     with pytest.raises(ValueError, match="no agent in .*nowhere"):
         snapshots_of(tmp_path / "nowhere")
 
