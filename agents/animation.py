@@ -106,7 +106,7 @@ class _Stage:
         plan, current, left = moment.plan, moment.current, self.photo
         caption = "photo"
         if current is not None:
-            caption = f"segment {current + 1} of {len(plan.evs)}"
+            caption = f"segment {current + 1} of {len(plan.evs)}" if len(plan.evs) > 1 else "the whole photo"
             caption += f": EV {drawing.signed(plan.evs[current])}" if current < moment.done else ""
             left = drawing.highlighted(self.photo, self._mask(plan, current))
         start = None if self.target is None else self._psnr(plan, 0)

@@ -28,10 +28,22 @@ class ExposureEnv(gym.Env):
     Reward: 0 until the last segment, then the score of the result minus that of the untouched photo (`relative`), or
     the score alone (eq. 3). Episodes terminate at the last segment; they are never truncated.
 
-    Info, with the same keys from reset to the last step: "photo_index" (in the data set, -1 for a photo from
-    elsewhere), "num_segments"; "segment_index" and "ev" [stops] of the step just taken (-1 and 0 at reset), "evs" (K,)
-    so far; at the end "score" and, where rewards are relative, "input_score", until then 0; "rewards", a dict, if the
-    reward has parts; "reward_version", if it counts its versions.
+    Info, with the same keys from `reset` to the last step:
+
+    - "photo_index" (int): position in the data set; -1 for a photo from elsewhere.
+    - "num_segments" (int): steps in this episode, 1 to `max_segments`.
+    - "segment_index" (int): the segment exposed in this step, from 0; -1 at reset.
+    - "ev" (float): its exposure [stops]; 0.0 at reset.
+    - "evs" ((max_segments,) float32 array): the exposures so far [stops]; 0 for those still to come.
+    - "score" (float): what the reward model says of the result; 0.0 until the end.
+    - "input_score" (float): what it says of the untouched photo; 0.0 until the end, and where rewards are absolute.
+    - "rewards" (dict of str to float): the parts of the score, where the reward model has some; 0.0 until the end.
+    - "reward_version" (int): the model's version, where it counts them; -1 until the end.
+
+    Options of `reset`, a dict or None:
+
+    - "photo" (int, `Photo` or image array): a position in the data set, or a photo from elsewhere, named or not; an
+      image is (H, W, 3) uint8, uint16 or floats in [0, 1]. None or no such key: a random photo of the data set.
 
     Args:
         photos: Any `Sequence[Photo]`, a folder's path, or None for the sample photos.
@@ -64,7 +76,14 @@ class ExposureEnv(gym.Env):
         self._last: tuple[float | None, float | None] = (None, None)  # EV and reward of the last step, for `render`
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Starts an episode on a random photo, or on `options["photo"]`: an index, a `Photo` or an image array.
+        """Starts an episode on a random photo, or on `options["photo"]`.
+
+        Args:
+            seed: An integer from 0, for the photos and transforms to come; None goes on with the present generator.
+            options: See above.
+
+        Returns:
+            The first observation, and the infos.
 
         Raises:
             ValueError: If the seed isn't an integer from 0, or there is no such photo.
@@ -79,6 +98,12 @@ class ExposureEnv(gym.Env):
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Gives the next segment its exposure.
+
+        Args:
+            action: (1,) in [-1, 1], times `max_ev` stops; numbers beyond are clipped.
+
+        Returns:
+            Observation, reward (float), whether the episode is over, whether it was truncated (never), infos.
 
         Raises:
             ValueError: If the action is not one finite number, or the episode is over or was never begun.

@@ -76,7 +76,8 @@ def storyboard_panel(
     if current is None:
         caption, segment = f"{count} segments", outlined(photo, state.labels[0])
     else:
-        caption = f"{'next: ' if ev is None else ''}segment {current + 1} of {count}"
+        caption = f"segment {current + 1} of {count}" if count > 1 else "whole photo"
+        caption = caption if ev is not None else f"next: {caption}"
         segment = highlighted(photo, state.labels[0] == current)
     local, blend = ("local so far", "blend so far") if step < count else ("local", "blend: result")
     pictures = [("input", photo), (caption, segment), (local, local_image(state, space)[0]), (blend, fused)]

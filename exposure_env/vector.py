@@ -38,6 +38,18 @@ class ExposureVectorEnv(VectorEnv):
     environment i acts like a single environment with seed s + i. The caller may keep and change whatever is returned.
     A photo is made ready at its first episode, those of one reset in parallel; `task.prepare()` does all beforehand.
 
+    Info: the keys of `ExposureEnv`, with an array of N values each: (N,) int64 for its integers, (N,) float64 for its
+    floats, (N, max_segments) float32 for "evs"; "rewards" is a dict of such arrays. Beside each key there is one with
+    an underscore before it, such as "_score": (N,) booleans, the environments that the values are about; the others
+    hold 0. In the mode SAME_STEP, a step that ends episodes adds "final_obs" ((N,) array of observations, None where
+    no episode has ended) and "final_info" (a dict of infos as here), and likewise "_final_obs" and "_final_info".
+
+    Options of `reset`, a dict or None:
+
+    - "photo" (int, `Photo` or image array, or a list of N of these and None): as for `ExposureEnv`, for all
+      environments, or for each its own; None for a random photo.
+    - "reset_mask" ((N,) boolean array, not all False): the environments whose episodes start anew; all by default.
+
     Args:
         num_envs: N.
         photos: As for `ExposureEnv`, like the other arguments.
@@ -88,8 +100,10 @@ class ExposureVectorEnv(VectorEnv):
 
         Args:
             seed: None, one number s for seeds s, s + 1, ..., or one per environment.
-            options: "photo": an index, a `Photo` or an array for all environments, or a list with one for each;
-                "reset_mask": (N,) booleans.
+            options: See above.
+
+        Returns:
+            Observations of all environments, and infos of those that were reset.
 
         Raises:
             ValueError: If the number of seeds or of photos, or the mask, doesn't match the environments, or a seed

@@ -47,7 +47,8 @@ FILES = {
     "agents.pictures", "agents.preferring.page", "agents.rewards.preferences",
     "agents.retouching.batch", "agents.retouching.compiling", "agents.retouching.journal",
     "agents.training.checkpoints",
-    "agents.training.run", "agents.training.run_folder", "agents.training.run_log", "agents.weights",
+    "agents.training.run", "agents.training.run_folder", "agents.training.run_log", "agents.training.snapshots",
+    "agents.weights",
 }  # fmt: skip
 TALKATIVE = {"agents.cli", "agents.commands.prefer", "agents.commands.retouch", "agents.commands.rewards"}
 

@@ -4,6 +4,7 @@ import importlib
 import json
 import math
 import pickle
+import re
 import warnings
 
 import cv2
@@ -163,3 +164,16 @@ class TestRendering:
         assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == frames
         height, width = env.unwrapped.render().shape[:2]
         assert video.read()[1].shape[:2] in {(height, width), (height // 2 * 2, width // 2 * 2)}
+
+
+def test_infos_are_as_the_docstring_says():
+    told = dict(re.findall(r'^    - "(\w+)" \((.+?)\):', ExposureEnv.__doc__, re.MULTILINE))
+    assert told.pop("photo") == "int, `Photo` or image array"  # the option of `reset`
+    env = ExposureEnv(PHOTOS, reward_model={"psnr": 1.0, "entropy": 0.5})
+    kinds = {"int": int, "float": float, "(max_segments,) float32 array": np.ndarray, "dict of str to float": dict}
+    for info in (env.reset(seed=0)[1], env.step([0.5])[4]):
+        assert {name: type(value) for name, value in info.items()} == {
+            name: kinds[kind] for name, kind in told.items() if name in info}
+        assert told.keys() - info.keys() <= {"reward_version"}
+        assert info["evs"].dtype == np.float32 and info["evs"].shape == (env.task.config.max_segments,)
+        assert {type(value) for value in info["rewards"].values()} == {float}
