@@ -90,7 +90,7 @@ def storyboard_panel(
         1: [] if ev is None else [f"EV {signed(ev)}", f"{multiplied} x {2.0**ev:.2g}"],
         3: ["" if score is None else f"{name} {score:.4g}", *([] if reward is None else [f"reward {_signed(reward)}"])],
     }
-    canvas = sheet(2 * MARGIN + panel + LEADING + BARS + 8, 2 * MARGIN + len(pictures) * (panel + GAP) - GAP)
+    canvas = sheet(2 * MARGIN + panel + LEADING + BARS + 9, 2 * MARGIN + len(pictures) * (panel + GAP) - GAP)
     for place, (caption, image) in enumerate(pictures):
         left = MARGIN + place * (panel + GAP)
         if image is not None:

@@ -16,8 +16,9 @@ from agents.pictures import write_figure, write_picture
 from agents.saved_agent import load_agent
 from exposure_env.episode import select
 from exposure_env.files import write_whole
+from exposure_env.panels import panels
 from exposure_env.photos import FolderPhotos, PairedPhotos, Photo, misexposed, sample_photos
-from exposure_env.render import storyboard, storyboard_panel
+from exposure_env.render import storyboard
 from exposure_env.rewards import psnr
 from exposure_env.task import ExposureTask
 
@@ -70,11 +71,11 @@ class Report(NamedTuple):
 
     def _optimum(self, audit: Audit) -> np.ndarray:
         """The last panel of the storyboard of some photos under the plans that a reward likes best."""
-        state, panels = start(self.task), []
+        state, shown = start(self.task), []
         for i in np.linspace(0, len(state.step) - 1, min(SHOWN, len(state.step))).astype(int):
             one = select(finished_with(state, audit.plans), [i])
-            panels.append(storyboard_panel(one, self.task.fused(one)[0], None, None, space=self.task.config.space))
-        return storyboard(panels)
+            shown += panels(self.task, one, [(None, None)], scored=False)
+        return storyboard(shown)
 
 
 def audit_all(names: Sequence[str], photos: Path | None, targets: Path | None, most: int, segmenter: str,

@@ -14,7 +14,7 @@ SNAPSHOTS, UNTRAINED = "snapshots", "untrained"
 class Snapshot(NamedTuple):
     """An agent as it was at some time."""
 
-    name: str  # when: "untrained", "after the warm start", "after 1200 exposures", "at the end"
+    name: str  # when: "untrained", "after the warm start", "after 1,200 exposures", "at the end"
     path: Path
 
 
@@ -80,6 +80,6 @@ def snapshots_of(run: Path) -> list[Snapshot]:
     paths = {path.stem: path for path in sorted((run / SNAPSHOTS).glob("*.safetensors"))}
     first = [Snapshot(UNTRAINED, paths[UNTRAINED])] if UNTRAINED in paths else []
     start = "after the warm start" if first else UNTRAINED
-    numbered = [Snapshot(f"after {int(name)} exposures" if int(name) else start, path)
+    numbered = [Snapshot(f"after {int(name):,} exposures" if int(name) else start, path)
                 for name, path in paths.items() if name.isdigit()]
     return [*first, *numbered, last]
