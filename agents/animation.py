@@ -66,7 +66,8 @@ def training_frames(agents: Sequence[tuple[str, Agent]], photo: Photo) -> list[F
     for index in chosen:
         name, agent = agents[index]
         stage, plan = _Stage(agent, photo), agent.plan(photo.image)
-        frames.append(stage.frame(stage.moment(plan, len(plan.evs), None)._replace(caption=name), duration))
+        moment = stage.moment(plan, len(plan.evs), None)
+        frames.append(stage.frame(moment._replace(caption=name, parted=True), duration))
     return [*frames, *stage.compared(plan)]
 
 
@@ -79,6 +80,7 @@ class _Moment(NamedTuple):
     picture: np.ndarray  # the photo retouched so far
     caption: str
     psnr: float | None
+    parted: bool = False  # whether the borders of all segments are shown
 
 
 class _Stage:
@@ -105,10 +107,12 @@ class _Stage:
         """The frame of a moment."""
         plan, current, left = moment.plan, moment.current, self.photo
         caption = "photo"
+        if moment.parted:
+            caption, left = f"photo, in {len(plan.evs)} segments", drawing.outlined(self.photo, self._labels(plan))
         if current is not None:
             caption = f"segment {current + 1} of {len(plan.evs)}" if len(plan.evs) > 1 else "the whole photo"
             caption += f": EV {drawing.signed(plan.evs[current])}" if current < moment.done else ""
-            left = drawing.highlighted(self.photo, self._mask(plan, current))
+            left = drawing.highlighted(self.photo, self._labels(plan) == current)
         start = None if self.target is None else self._psnr(plan, 0)
         canvas = drawing.sheet(*self.size)
         columns = ((left, caption, start), (moment.picture, moment.caption, moment.psnr))
@@ -150,6 +154,7 @@ class _Stage:
         image = image if image.ndim == 3 and image.dtype.kind == "u" else check_photo(image)
         return drawing.scaled(image, *drawing.fitted(image.shape, SIDE, SIDE))
 
-    def _mask(self, plan: RetouchPlan, segment: int) -> np.ndarray:
+    def _labels(self, plan: RetouchPlan) -> np.ndarray:
+        """The labels of the part of the thumbnail where the photo is."""
         top, left, height, width = content_box(*self.photo.shape[:2], plan.labels.shape, plan.thumbnail)
-        return plan.labels[top : top + height, left : left + width] == segment
+        return plan.labels[top : top + height, left : left + width]
