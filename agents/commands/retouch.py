@@ -107,7 +107,7 @@ class Show:
     """
 
     photo: tyro.conf.Positional[Path]  # JPEG, PNG, TIFF or raw file
-    out: Annotated[OneFile, tyro.conf.arg(aliases=["-o"])] = None  # storyboard.png or .gif by default
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="PATH")] = None  # by default storyboard.png, .gif
     model: Model = None  # run folder or agent file; the shipped agent by default
     target: OneFile = None  # a good version of the photo, to compare with
     animate: bool = False  # write a .gif or .mp4 instead of a PNG
