@@ -253,7 +253,6 @@ likeness = np.array([[cosine(gradients[order[:count]].sum(0), gradients[order[co
                      for count, orders in zip(counts, draws, strict=True)])  # eq. 10: the sum over mini-batches
 
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.8))
-figure, axes = plt.subplots(1, 2, figsize=(11, 3.8))
 for name, cosines in agreement.items():
     curves = np.reshape(cosines, (len(places), -1)).T
     print(f"{name}: cosine with the true slopes {curves[0].mean():.2f}, at the end {curves[-1].mean():.2f}")
