@@ -64,8 +64,8 @@ newborn = DiscriminatorReward(size=32, width=8)
 # The slope is the teacher
 # ------------------------
 # Take good photos that no judge has seen, make all of each darker or brighter, and plot the mean score. Before training
-# the line says nothing. After it, right exposure is a peak. So an agent need not be told what is right: from wherever
-# it is, the slope :math:`\partial D / \partial\mathrm{EV}` points there.
+# the line says nothing. After it there is a peak, near right exposure if not exactly there. So an agent need not be
+# told what is right: from wherever it is, the slope :math:`\partial D / \partial\mathrm{EV}` points the way.
 
 held_out = np.stack([thumbnail(photo.target, 32) for photo in sample_photos("test")])
 shifts = np.linspace(-2, 2, 17)
@@ -132,13 +132,14 @@ axes[1].legend(frameon=False)
 # %%
 # To look right, or to be right?
 # ------------------------------
-# A discriminator compares *sets*. Misexpose good photos by errors of their own, and let an agent correct them that sees
-# only how bright each is, :math:`\ell`. It can't know the answer exactly: a dark photo may be misexposed, or of the
-# night. The guess that errs least is the mean answer, :math:`\mathbb{E}[\mathrm{EV} \mid \ell]`, here a straight line.
-# But means are timid: the results are more alike than experts' photos are, and a judge of sets sees it. An agent that
-# adds to the mean the right amount of boldness, :math:`\tau = 1`, has the experts' distribution, and is wrong more.
+# A discriminator compares *sets*. Misexpose good photos of middling brightness by errors of their own, and let an agent
+# correct them that sees only how bright each is, :math:`\ell`. It can't know the answer exactly: a dark photo may be
+# misexposed, or of the night. The guess that errs least is the mean answer, :math:`\mathbb{E}[\mathrm{EV} \mid \ell]`,
+# here a straight line. But means are timid: the results are more alike than experts' photos are, and a judge of sets
+# sees it. An agent that adds as much chance as the answers really scatter (residuals :math:`\varepsilon`,
+# :math:`\tau = 1`) comes nearer to the experts' distribution, and is wrong more often.
 #
-# .. math:: \mathrm{EV} = \mathbb{E}[\mathrm{EV}\mid\ell] + \tau\,\sigma\,\varepsilon,\qquad
+# .. math:: \mathrm{EV} = \mathbb{E}[\mathrm{EV}\mid\ell] + \tau\,\varepsilon,\qquad
 #           W_1 = \frac{1}{N}\sum_i \lvert \ell_{(i)} - \ell^{\,\text{expert}}_{(i)} \rvert
 #
 # :math:`W_1` is the distance of the two sets of brightness: sort both, and compare. It is the distance that a
@@ -146,42 +147,47 @@ axes[1].legend(frameon=False)
 
 
 def brightness(images: np.ndarray) -> np.ndarray:
-    """(N,) mean of the logarithm of light [stops]."""
-    return np.log2(luminance(srgb_to_linear(images)) + 0.01).mean((1, 2))
+    """(N,) logarithm of the mean light [stops]."""
+    return np.log2(luminance(srgb_to_linear(images)).mean((1, 2)))
 
 
 rng = np.random.default_rng(0)
-good = np.stack([thumbnail(photo.image, 32) for photo in sample_photos("experts")])
-error = rng.uniform(-2.0, 0.5, len(good)).astype(np.float32)
+good = np.stack([thumbnail(photo.image, 32) for photo in sample_photos("experts", 500)])
+good = good[np.argsort(brightness(good))[100:400]]
+error = rng.uniform(-2.5, 0.5, len(good)).astype(np.float32)
 wrong = clip(expose(good, error[:, None, None]))
 line = np.polyfit(brightness(wrong), -error, 1)
 mean_answer = np.polyval(line, brightness(wrong))
-sigma = np.std(-error - mean_answer)
+residuals = -error - mean_answer
 
 
 def judged(evs: np.ndarray) -> tuple[float, float]:
     """PSNR [dB] and W_1 [stops] of the photos under these exposures."""
     results = clip(expose(wrong, evs.astype(np.float32)[:, None, None]))
-    return psnr(results, good).mean(), abs(np.sort(brightness(results)) - np.sort(brightness(good))).mean()
+    apart = abs(np.sort(brightness(results)) - np.sort(brightness(good))).mean()  # W_1
+    return psnr(results, good).mean(), apart
 
 
 figure, axis = plt.subplots(figsize=(7.5, 4.6))
 taus = np.linspace(0, 1.6, 9)
-noise = rng.normal(size=(8 if QUICK else 24, len(good)))
-dial = np.array([np.mean([judged(mean_answer + tau * sigma * one) for one in noise], axis=0) for tau in taus])
+chances = [rng.permutation(residuals) for _ in range(2 if QUICK else 12)]
+dial = np.array([np.mean([judged(mean_answer + tau * chance) for chance in chances], axis=0) for tau in taus])
 axis.plot(*dial.T, "o-", color=AGENT)
 for tau, (x, y) in list(zip(taus, dial, strict=True))[::2]:
     axis.annotate(rf"$\tau$ = {tau:.1f}", (x, y), (6, 6), textcoords="offset points", color=AGENT)
 others = {"untouched": np.zeros(len(good)), "one EV for all": np.full(len(good), -error.mean()), "oracle": -error}
 for name, evs in others.items():
     x, y = judged(evs)
-    axis.plot(min(x, 26), y, "*" if name == "oracle" else "s", color=BEST if name == "oracle" else GREY, markersize=11)
-    axis.annotate(name, (min(x, 26), y), (8, -4), textcoords="offset points")
+    if name != "oracle":  # it has no error, and would be far off to the right
+        axis.plot(x, y, "s", color=GREY, markersize=9)
+        axis.annotate(name, (x, y), (8, -4), textcoords="offset points", color=GREY)
     print(f"{name:15} PSNR {x:5.2f} dB, W1 {y:.3f} stops")
 for name, row in {"mean answer": 0, "most like a set": dial[:, 1].argmin()}.items():
     print(f"{name:15} PSNR {dial[row, 0]:5.2f} dB, W1 {dial[row, 1]:.3f} stops, tau {taus[row]:.1f}")
+axis.annotate("", (0.98, 0.03), (0.8, 0.3), "axes fraction", arrowprops={"arrowstyle": "-|>", "color": BEST})
+axis.text(0.78, 0.31, "oracle", transform=axis.transAxes, color=BEST)
 axis.set(xlabel="PSNR [dB]: how right each photo is", ylabel="$W_1$ [stops]: how far the set is from the experts'",
-         title="Right photos, or a right set of photos")
+         ylim=(0, None), title="Right photos, or a right set of photos")
 
 # %%
 # Exercises
