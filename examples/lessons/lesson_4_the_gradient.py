@@ -1,5 +1,5 @@
-r"""
-Lesson 4: the gradient is known
+# ruff: noqa: D205, D415
+r"""Lesson 4: the gradient is known
 ===============================
 
 **Goal.** In lesson 2 you estimated a gradient from luck: try, look at the reward, try again. Here you need no luck. The
@@ -77,6 +77,7 @@ for band in range(BANDS):
     axes[2].plot([-0.4, 0.4], curve[16] + np.array([-0.4, 0.4]) * slope[0, band].item(), color=GREY, linewidth=3)
 axes[2].set(xlabel="exposure of one band [stops]", ylabel="PSNR [dB]", title="grey: the slope by autograd")
 axes[2].legend(frameon=False)
+plt.show()
 
 # %%
 # An actor of two weights
@@ -196,7 +197,7 @@ print(f"sum over steps {theorem.numpy().round(5)}")  # the right side of eq. 8
 # ---------------------
 # Two weights make a map. Each contour joins policies that are equally good. From six of them, arrows say where each
 # form would go. The grey one is DeepExposure I before its network has learned: its last step is valued by the reward
-# itself, all others by chance.
+# itself, all others by chance. This is the picture to remember.
 
 box = ((-0.5, 1.1), (-0.9, 0.9))
 grid = [np.linspace(*ends, 9 if QUICK else 25) for ends in box]
@@ -229,16 +230,18 @@ for name, (colour, width) in ARROWS.items():
 axis.legend(frameon=False, loc="lower right")
 axis.set(xlabel=r"$\theta_0$: brighten everything", ylabel=r"$\theta_1$: brighten what is dark", xlim=box[0],
          ylim=box[1], title="Four ways up one hill")  # fmt: skip
+plt.show()
 
 # %%
 # Where they part
 # ---------------
-# Left: a critic is only a teacher once it has learned. The curves are the cosines between the slopes of all 20 actions
-# and the true ones, thin for each of the policies, thick for their mean. DeepExposure II does not learn and starts
-# right; it leaves out only that later actions react.
+# Left: a critic is a teacher only once it has learned. The curves are cosines between the slopes that a form gives all
+# 20 actions and the true ones, thin for each of the policies, thick for their mean. DeepExposure II has nothing to
+# learn and is nearly right at once; it leaves out only that later actions react.
 #
-# Right: photos disagree. Each was exposed wrongly by an error of its own, and the gradient of one mini-batch of 8 says
-# little about the others. That is why the paper accumulates eight of them before the actor takes a step (section 2.2).
+# Right: photos disagree. Each was exposed wrongly by an error of its own, and one mini-batch of 8 may point well off
+# the way that all the others would go; the band holds 80 % of them. So the paper adds up the gradients of eight
+# mini-batches before the actor takes a step (section 2.2).
 
 rng = np.random.default_rng(0)
 photos = np.tile(good, (32 if QUICK else 128, 1, 1, 1))
@@ -267,21 +270,24 @@ axes[1].plot(counts, likeness.mean(1), "o-", color=AGENT)
 axes[1].axvline(8, color=GREY, linestyle=":", label="the paper's 8")
 axes[1].set(xlabel="mini-batches of 8 photos, added up", ylabel="cosine with the other photos' gradient")
 axes[1].set_xscale("log", base=2)
+axes[1].set_xticks(counts, counts)
 axes[1].legend(frameon=False, loc="lower right")
+plt.show()
 
 # %%
 # The package has the same four: ``agents.DeepExposure(..., value="pathwise")``, or ``"discriminator"`` for II,
 # ``"critic"`` for I, ``"q"`` for DDPG, each a short function in ``agents/deep_exposure/gradients.py``.
 #
+# What to remember
+# ----------------
+# - A known transition is a gift: the policy gradient is exact, and a finite difference can confirm it.
+# - All deterministic policy gradients are one formula; they differ only in who values the action.
+# - A critic is right after it has learned, a reward as value at once; and one mini-batch speaks for itself only.
+#
 # Exercises
 # ---------
-# In ``exercises/exercise_4.py``, with checks that tell you when you are there; ``solution_4.py`` beside it has answers.
+# In ``exercises/exercise_4.py``, with checks that tell you when you are there. Answers are in
+# ``exercises/solution_4.py``.
 #
 # 1. ``slopes``: the slope of the final score with respect to each exposure of a plan, by autograd through the episode.
 # 2. ``actor_gradient``: the other half of eq. 8 by hand, without autograd, for a linear actor behind a tanh.
-#
-# What to remember
-# ----------------
-# * A known transition is a gift: the policy gradient is exact, and a finite difference can confirm it.
-# * All deterministic policy gradients are one formula; they differ only in who values the action.
-# * A critic is right after it has learned, a reward as value at once; and one mini-batch speaks for itself only.

@@ -1,5 +1,5 @@
-r"""
-Lesson 5: the reward learns
+# ruff: noqa: D205, D415
+r"""Lesson 5: the reward learns
 ===========================
 
 **Goal.** Nobody can write down what a good photo is, but people can show you good photos. You train a discriminator on
@@ -65,7 +65,8 @@ newborn = DiscriminatorReward(size=32, width=8)
 # ------------------------
 # Take good photos that no judge has seen, make all of each darker or brighter, and plot the mean score. Before training
 # the line says nothing. After it there is a peak, near right exposure if not exactly there. So an agent need not be
-# told what is right: from wherever it is, the slope :math:`\partial D / \partial\mathrm{EV}` points the way.
+# told what is right: from wherever it is, the slope :math:`\partial D / \partial\mathrm{EV}` points the way. This is
+# the picture to remember.
 
 held_out = np.stack([thumbnail(photo.target, 32) for photo in sample_photos("test")])
 shifts = np.linspace(-2, 2, 17)
@@ -108,6 +109,7 @@ for number, shift in enumerate((-2, -1, 0, 1, 2)):
     below.imshow(clip(expose(sample_scenes()[4].image[::2, ::2], float(shift))))
     below.set_title(f"{shift:+d} EV" if shift else "as it was", fontsize="medium")
     below.axis("off")
+plt.show()
 
 # %%
 # Why the slope must be kept gentle
@@ -128,6 +130,7 @@ axes[0].axhline(1, color=BEST, linestyle=":")
 axes[1].set(xlabel="exposure of unseen good photos [stops]", ylabel="score, scaled")
 axes[1].axvline(0, color=BEST, linestyle=":")
 axes[1].legend(frameon=False)
+plt.show()
 
 # %%
 # To look right, or to be right?
@@ -188,17 +191,19 @@ axis.annotate("", (0.98, 0.03), (0.8, 0.3), "axes fraction", arrowprops={"arrows
 axis.text(0.78, 0.31, "oracle", transform=axis.transAxes, color=BEST)
 axis.set(xlabel="PSNR [dB]: how right each photo is", ylabel="$W_1$ [stops]: how far the set is from the experts'",
          ylim=(0, None), title="Right photos, or a right set of photos")
+plt.show()
 
 # %%
+# What to remember
+# ----------------
+# - A judge that compares sets of photos teaches by its slope, also on photos it never saw.
+# - Without a limit on the slope there is no teacher: the penalty is what makes a peak possible.
+# - To match the experts as a set is not to be right photo by photo; you choose where between the two you stand.
+#
 # Exercises
 # ---------
-# In ``exercises/exercise_5.py``, with checks; ``solution_5.py`` has answers.
+# In ``exercises/exercise_5.py``, with checks that tell you when you are there. Answers are in
+# ``exercises/solution_5.py``.
 #
 # 1. ``gradient_penalty``: the last term of eq. 12, so that it can itself be differentiated.
 # 2. ``wasserstein``: :math:`W_1` between two sets of numbers, and why a difference of means won't do.
-#
-# What to remember
-# ----------------
-# * A judge that compares sets of photos teaches by its slope, also on photos it never saw.
-# * Without a limit on the slope there is no teacher: the penalty is what makes a peak possible.
-# * To match the experts as a set is not to be right photo by photo; you choose where between the two you stand.

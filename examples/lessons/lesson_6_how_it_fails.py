@@ -1,5 +1,5 @@
-r"""
-Lesson 6: how it fails
+# ruff: noqa: D205, D415
+r"""Lesson 6: how it fails
 ======================
 
 **Goal.** Most of the time that goes into reinforcement learning goes into finding out why it doesn't learn. You break
@@ -71,9 +71,10 @@ class Watch(BaseCallback):
 
 def watched(reward, right_from: int, learning_rate: float) -> Watch:
     """A training of DeepExposure II with one exposure for each photo."""
-    env = ExposureVecEnv(None, 32, photos=sample_photos("inputs", 64), size=32, max_segments=1, reward_model=reward)
-    model = DeepExposure("CnnPolicy", env, learning_rate, n_batches=1, batch_size=32, max_slope=4.0, seed=0, device="cpu",
-                         policy_kwargs={"width": 8})
+    env = ExposureVecEnv("exposure_env:Exposure/Global-v0", 32, photos=sample_photos("inputs", 64), size=32,
+                         reward_model=reward)
+    model = DeepExposure("CnnPolicy", env, learning_rate, n_batches=1, batch_size=32, max_slope=4.0, seed=0,
+                         device="cpu", policy_kwargs={"width": 8})
     watch = Watch(right_from)
     model.learn(32 * updates, callback=watch)
     return watch
@@ -95,6 +96,7 @@ for axis, title in zip(axes, ("PSNR [dB]", "fraction of actions at the limit", "
     axis.set(title=title, xlabel="updates")
 axes[2].set_yscale("log")
 axes[1].legend(frameon=False)
+plt.show()
 
 # %%
 # The second agent does come back, after a long rest: Adam divides a gradient by its own size, so a tiny one is enough,
@@ -106,9 +108,10 @@ axes[1].legend(frameon=False)
 # Obeyed to the letter
 # --------------------
 # An agent does what the reward says, not what you meant by it. With so few numbers in a plan you need not train an
-# agent to find out what that is: ``best_plans`` searches for the plan that a reward likes best. Three photos, misexposed
-# differently from place to place, eight segments each; the optima of the true PSNR, of the entropy of the histogram
-# ("use all tones"), and of colourfulness ("be vivid"). All three rewards are published and sound sensible.
+# agent to find out what that is: ``best_plans`` searches for the plan that a reward likes best. Three photos,
+# misexposed differently from place to place, eight segments each; the optima of the true PSNR, of the entropy of the
+# histogram ("use all tones"), and of colourfulness ("be vivid"). All three rewards are published and sound sensible.
+# This is the picture to remember.
 
 scenes = [sample_scenes()[number] for number in (0, 1, 4)]
 spoilt = misexposed(scenes, 3, local=0.7)
@@ -118,7 +121,7 @@ REWARDS = {"PSNR": psnr, "entropy": entropy, "colourfulness": colourfulness}
 optima = {name: task.fused(best_plans(task, start, reward)) for name, reward in REWARDS.items()}
 columns = {"the photo": start.photos, **optima, "as it was": start.targets}
 
-figure, axes = plt.subplots(3, 5, figsize=(11, 6.9))
+figure, axes = plt.subplots(3, 5, figsize=(11, 6.2), height_ratios=[1, 0.68, 0.68])
 for column, (name, images) in zip(axes.T, columns.items(), strict=True):
     column[0].set_title(f"best {name}" if name in REWARDS else name, color=BEST if name == "PSNR" else "black")
     for axis, image, target, scene in zip(column, images, start.targets, scenes, strict=True):
@@ -130,6 +133,7 @@ for column, (name, images) in zip(axes.T, columns.items(), strict=True):
 for name, images in columns.items():
     means = {other: np.mean(reward(images, targets=start.targets)) for other, reward in REWARDS.items()}
     print(f"{name:14}" + ", ".join(f"{other} {mean:.2f}" for other, mean in means.items()))
+plt.show()
 
 # %%
 # Look along the rows, and then at the numbers: each optimum has the highest score in its own column, higher than the
@@ -178,6 +182,7 @@ for axis, num_experts in zip(axes, (8, 192), strict=True):
     axis.set(title=f"{num_experts} experts' photos", xlabel="updates")
 axes[0].set_ylabel("score, above misexposed photos")
 axes[0].legend(frameon=False)
+plt.show()
 
 # %%
 # How the curves show it
@@ -192,15 +197,16 @@ axes[0].legend(frameon=False)
 # *held-out* falls away from *real*       the judge knows its photos by heart: more experts
 # ======================================  ==================================================
 #
+# What to remember
+# ----------------
+# - At the limit of a tanh there is no gradient, and in 32 bits really none: keep away from it.
+# - You get what you reward: look for its optimum before you train.
+# - A judge is worth what it says about photos it never saw; always keep some from it.
+#
 # Exercises
 # ---------
-# In ``exercises/exercise_6.py``, with checks; ``solution_6.py`` has answers.
+# In ``exercises/exercise_6.py``, with checks that tell you when you are there. Answers are in
+# ``exercises/solution_6.py``.
 #
 # 1. ``inverted``: a gradient for an actor without a tanh, which is damped towards the limit but not on the way back.
 # 2. ``memorised``: a judge's memory as one number that does not depend on the unit of its scores.
-#
-# What to remember
-# ----------------
-# * At the limit of a tanh there is no gradient, and in 32 bits really none: keep away from it.
-# * You get what you reward: look for its optimum before you train.
-# * A judge is worth what it says about photos it never saw; always keep some from it.
