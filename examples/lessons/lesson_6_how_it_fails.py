@@ -19,7 +19,7 @@ from agents.auditing.search import best_plans
 from agents.playing import paired_scenes
 from agents.rewards import ExpertPhotos
 from agents.vec_env import ExposureVecEnv
-from exposure_env import ExposureTask, misexposed, sample_photos, sample_scenes
+from exposure_env import ExposureTask, RetouchPlan, apply_plan, misexposed, sample_photos, sample_scenes
 from exposure_env.photos import Misexpose, thumbnail
 from exposure_env.rewards import colourfulness, entropy, psnr, resolve_reward
 
@@ -113,26 +113,28 @@ plt.show()
 # histogram ("use all tones"), and of colourfulness ("be vivid"). All three rewards are published and sound sensible.
 # This is the picture to remember.
 
-scenes = [sample_scenes()[number] for number in (0, 1, 4)]
-spoilt = misexposed(scenes, 3, local=0.7)
-task = ExposureTask(spoilt, "slic", size=64 if QUICK else 96)
+spoilt = misexposed([sample_scenes()[number] for number in (0, 1, 4)], 3, local=0.7)
+task = ExposureTask(spoilt, "slic")
 start = task.start(paired_scenes(task))
 REWARDS = {"PSNR": psnr, "entropy": entropy, "colourfulness": colourfulness}
-optima = {name: task.fused(best_plans(task, start, reward)) for name, reward in REWARDS.items()}
-columns = {"the photo": start.photos, **optima, "as it was": start.targets}
-
-figure, axes = plt.subplots(3, 5, figsize=(11, 6.2), height_ratios=[1, 0.68, 0.68])
-for column, (name, images) in zip(axes.T, columns.items(), strict=True):
-    column[0].set_title(f"best {name}" if name in REWARDS else name, color=BEST if name == "PSNR" else "black")
-    for axis, image, target, scene in zip(column, images, start.targets, scenes, strict=True):
-        axis.imshow(image, aspect=scene.image.shape[0] / scene.image.shape[1])
-        axis.set(xticks=[], yticks=[])
-        axis.spines[:].set_visible(False)
-        if name != "as it was":
-            axis.set_xlabel(f"{psnr(image[None], targets=target[None])[0]:.1f} dB")
-for name, images in columns.items():
+optima = {name: best_plans(task, start, reward) for name, reward in REWARDS.items()}
+looks = {"the photo": start.photos, **{name: task.fused(plans) for name, plans in optima.items()},
+         "as it was": start.targets}  # fmt: skip
+for name, images in looks.items():
     means = {other: np.mean(reward(images, targets=start.targets)) for other, reward in REWARDS.items()}
     print(f"{name:14}" + ", ".join(f"{other} {mean:.2f}" for other, mean in means.items()))
+
+figure, axes = plt.subplots(3, 5, figsize=(12, 6.3), height_ratios=[1, 0.68, 0.68])
+for column, name in zip(axes.T, looks, strict=True):
+    column[0].set_title(f"best {name}" if name in REWARDS else name, color=BEST if name == "PSNR" else "black")
+    for number, (axis, photo) in enumerate(zip(column, spoilt, strict=True)):
+        picture = photo.target if name == "as it was" else photo.image
+        if name in optima:  # the plan was found on a thumbnail of 64 pixels, and serves at any size
+            evs = optima[name].evs[number, : start.num_segments[number]]
+            plan = RetouchPlan(start.labels[number], evs, task.config.fusion)
+            picture = apply_plan(plan, (255 * photo.image).round().astype(np.uint8))
+        axis.imshow(picture)
+        axis.axis("off")
 plt.show()
 
 # %%
