@@ -254,6 +254,7 @@ counts = [1, 2, 4, 8] if QUICK else [1, 2, 4, 8, 16, 32]
 draws = [[rng.permutation(len(batches)) for _ in range(200)] for _ in counts]
 likeness = np.array([[cosine(gradients[order[:count]].sum(0), gradients[order[count:]].sum(0)) for order in orders]
                      for count, orders in zip(counts, draws, strict=True)])  # eq. 10: the sum over mini-batches
+torch.set_default_dtype(torch.float32)  # as it was, for whatever runs next in this process
 
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.8))
 for name, cosines in agreement.items():

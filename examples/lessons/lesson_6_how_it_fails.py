@@ -134,6 +134,9 @@ for column, name in zip(axes.T, looks, strict=True):
             plan = RetouchPlan(start.labels[number], evs, task.config.fusion)
             picture = apply_plan(plan, (255 * photo.image).round().astype(np.uint8))
         axis.imshow(picture)
+        quality = psnr(looks[name][[number]], targets=start.targets[[number]])[0]
+        axis.text(0.03, 0.05, "" if name == "as it was" else f"{quality:.0f} dB", color="white",
+                  transform=axis.transAxes, bbox={"color": "black", "alpha": 0.5, "pad": 2, "linewidth": 0})
         axis.axis("off")
 plt.show()
 
