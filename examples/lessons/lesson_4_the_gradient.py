@@ -215,7 +215,7 @@ places = [(-0.3, -0.6), (-0.3, 0.1), (-0.2, 0.7), (0.3, -0.6), (0.8, -0.2), (0.9
 for place in places:
     here = torch.tensor(place, requires_grad=True)
     found = {}
-    for v, q in critics(here, 280 if QUICK else 600):
+    for v, q in critics(here, 280 if QUICK else 1000):
         forms = values(here, v, q)  # the first two never change
         found |= {name: policy_gradient(here, forms[name]) for name in (("I", "DDPG") if found else forms)}
         found.setdefault("I, not trained", found["I"])
