@@ -21,6 +21,7 @@ from exposure_env.segmentation import SEGMENTERS
 QUICK = os.environ.get("EXPOSURE_QUICK") == "1"
 AGENT, BEST, GREY, ORANGE, PURPLE = "#2459c4", "#1a7f4b", "#7a7874", "#e0863a", "#a03b8c"
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True})
+torch.set_num_threads(1)  # networks as small as these are no faster on two cores
 torch.manual_seed(0)
 torch.set_default_dtype(torch.float64)
 MAX_EV, BANDS = 3.0, 4  # largest exposure [stops]; segments of a photo
