@@ -2,9 +2,9 @@
 r"""Lesson 6: how it fails
 ======================
 
-**Goal.** Sooner or later a training fails, and nobody tells you why. So break things on purpose, in three ways: an actor
-stuck at its limit, a reward that is obeyed to the letter, and a judge that knows its photos by heart. Each leaves a
-mark on the curves; next time you will know it.
+**Goal.** Sooner or later a training fails, and nobody tells you why. So break things on purpose, in three ways: an
+actor stuck at its limit, a reward that is obeyed to the letter, and a judge that knows its photos by heart. Each leaves
+a mark on the curves; next time you will know it.
 """
 
 import os
@@ -145,7 +145,7 @@ plt.show()
 # Look along the rows, and then at the numbers: by its own reward, the optimum of entropy beats the good photo itself,
 # and so does that of colourfulness. A reward that prefers something to what you want will get you that something. This
 # is reward hacking, and no agent is to blame. Search for the optimum of your reward before you train on it:
-# ``exposure audit-reward`` does.
+# ``exposure audit`` does.
 #
 # Known by heart
 # --------------
