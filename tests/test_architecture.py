@@ -22,10 +22,10 @@ FLOORS = {
         "kernels observations scenes", "task", "infos", "env vector",
     ],
     "agents": [
-        "arrays errors exploration json_files locks planes playing typed vec_env weights",
+        "arrays encoding errors exploration json_files locks planes playing serving typed vec_env weights",
         "method networks segment_actor", "policy rewards",
         "baselines deep_exposure preferring saved_agent", "evaluation pictures retouching", "training", "benchmark",
-        "auditing", "commands", "cli",
+        "auditing", "playground", "commands", "cli",
     ],
 }  # fmt: skip
 PACKAGES = [*FLOORS]

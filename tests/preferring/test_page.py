@@ -24,7 +24,8 @@ pytest.importorskip("starlette", reason='the page needs Starlette: pip install -
 pytest.importorskip("uvicorn", reason='the page needs Uvicorn: pip install -e ".[play]"')
 
 from agents.commands.prefer import Prefer  # noqa: E402
-from agents.preferring.page import MOST_OPEN, host_names, is_loopback, listen  # noqa: E402
+from agents.preferring.page import MOST_OPEN  # noqa: E402
+from agents.serving import host_names, is_loopback, listen  # noqa: E402
 
 COMMAND = "import sys, tyro; from agents.commands.prefer import Prefer; sys.exit(tyro.cli(Prefer).run())"
 
@@ -204,6 +205,7 @@ def test_a_photo_that_cannot_be_shown_is_named_and_the_others_go_on(tmp_path):
 
 def test_without_starlette_the_extra_is_named(monkeypatch):
     monkeypatch.delitem(sys.modules, "agents.preferring.page")
+    monkeypatch.delitem(sys.modules, "agents.serving")
     monkeypatch.setitem(sys.modules, "starlette.applications", None)
     with pytest.raises(ValueError, match=re.escape('pip install -e ".[play]"')):
         importlib.import_module("agents.preferring.page")
