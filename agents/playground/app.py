@@ -30,8 +30,7 @@ from agents.serving import (
 )
 
 STATIC = Path(__file__).parent / "static"
-PARTS = {"play.html": "text/html", "play.css": "text/css", "play.js": "text/javascript",
-         "drawing.js": "text/javascript", "talking.js": "text/javascript"}
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 OWN_PARTS = "style-src 'self'", "script-src 'self'"  # what the page may load and run: files of this server alone
 MOST_SEED = 2**31 - 1
 
@@ -58,14 +57,14 @@ def make_app(library: Library, hosts: frozenset[str] | None = None, *, seed: int
         agent: What the trained agent is called.
         reward: Name of the reward that games begin with, where it can judge them.
     """
-    parts = {name: (STATIC / name).read_bytes() for name in PARTS}
+    parts = {path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix in TYPES}
     searches = ThreadPoolExecutor(1, "search")  # seconds long each: the others' moves don't wait for them
 
     def page(request: Request) -> Response:
         name = request.path_params.get("name", "play.html")
         if name not in parts:
             raise HTTPException(404, "there is no such page")
-        return page_reply(parts[name], PARTS[name], *OWN_PARTS)
+        return page_reply(parts[name], TYPES[Path(name).suffix], *OWN_PARTS)
 
     def options(request: Request) -> Response:
         first = _seed(request.query_params.get("seed", str(seed)))

@@ -86,10 +86,10 @@ class Game:
         return self._remembered(("course", tuple(evs), judge.name), lambda: self.scores(_prefixes(evs), judge))
 
     def estimates(self, evs: Sequence[float]) -> list[float] | None:
-        """What the run's own network thinks before the first exposure and after each but a photo's last; or None."""
+        """What the run's own network thinks before the first exposure and after each; None if there is no network."""
         if self.estimate is None:
             return None
-        prefixes = _prefixes(evs)[: self.segments]
+        prefixes = _prefixes(evs)[: self.segments + self.estimate.at_end]
         return self._remembered(("estimates", tuple(evs)), lambda: self.estimate.of(self.states(prefixes)).tolist())
 
     def curve(self, evs: Sequence[float], judge: Judge) -> Curve:

@@ -44,7 +44,8 @@ class Estimate(NamedTuple):
     """What a run's own network thinks of the states on the way."""
 
     title: str
-    of: Callable[[episode.EpisodeState], np.ndarray]  # N states that are not finished -> (N,)
+    of: Callable[[episode.EpisodeState], np.ndarray]  # N states -> (N,)
+    at_end: bool  # whether it can say something of a finished state, too
 
 
 class InTurn:
@@ -126,7 +127,7 @@ def run_estimate(agent: Agent, run: Path | None) -> Estimate | None:
     if reward.size != task.config.size:
         return None
     whose = "the shipped discriminator" if run is None else "the run’s discriminator"
-    return Estimate(f"D(Sₜ), {whose}", lambda states: np.asarray(task.score(states, reward), np.float64))
+    return Estimate(f"D(Sₜ), {whose}", lambda states: np.asarray(task.score(states, reward), np.float64), True)
 
 
 def _critic(agent: Agent, task: ExposureTask, path: Path) -> Estimate:
@@ -141,4 +142,4 @@ def _critic(agent: Agent, task: ExposureTask, path: Path) -> Estimate:
         with torch.no_grad():
             return critic(torch.as_tensor(planes).permute(0, 3, 1, 2)).double().numpy()
 
-    return Estimate("V(s), the run’s critic", values)
+    return Estimate("V(s), the run’s critic", values, False)
