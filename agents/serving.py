@@ -143,9 +143,12 @@ def listen(host: str, port: int = 0) -> socket.socket:
         ValueError: If it can't.
     """
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:  # OverflowError: no such port
         raise ValueError(f"can't listen on {host}, port {port}: {error}") from error
+    # Else an answer's body waits 40 ms for its head to be acknowledged; asyncio doesn't know these sockets for TCP.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def address(listening: socket.socket, host: str) -> str:

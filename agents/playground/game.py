@@ -126,8 +126,10 @@ class Game:
 
     def picture(self, evs: Sequence[float]) -> bytes:
         """The board after these exposures, as a JPEG of at most `board.SIDE` pixels."""
-        return self._remembered(("picture", tuple(evs)),
-                                lambda: jpeg(self.board.exposed(np.asarray(evs, np.float64)), BOARD_QUALITY))
+        def made() -> bytes:
+            return jpeg(self.board.exposed(np.asarray(evs, np.float64)), BOARD_QUALITY, subsampled=True)
+
+        return self._remembered(("picture", tuple(evs)), made)
 
     def full(self, evs: Sequence[float]) -> bytes:
         """The photo retouched at its full size, as a JPEG; segments without an exposure stay as they are."""

@@ -73,10 +73,11 @@ export function between(xs, ys, at) {
 export function outlines(svg, {width, height, outlines: paths}, choose) {
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.replaceChildren(...paths.map((d, i) => {
-    const path = make("path", {d, "data-segment": i, "fill-rule": "evenodd"});
-    path.append(make("title", {}, `Segment ${i + 1}`));
-    if (choose) path.addEventListener("click", () => choose(i));
-    return path;
+    const segment = make("g", {"data-segment": i}), area = make("path", {d, "fill-rule": "evenodd"});
+    area.append(make("title", {}, `Segment ${i + 1}`));
+    if (choose) area.addEventListener("click", () => choose(i));
+    segment.append(make("path", {class: "casing", d}), area); // a light line is seen on a dark one, on any photo
+    return segment;
   }));
 }
 

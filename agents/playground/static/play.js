@@ -1,7 +1,7 @@
 // The game: what happens when something on the page is touched.
 import {signed} from "./drawing.js";
 import {newSheet, record, rows} from "./sheet.js";
-import {compare, divide, draw, showAll, showBoards, showEnd, showMove, showSide, showTables} from "./showing.js";
+import {compare, divide, draw, drawMove, showAll, showBoards, showEnd, showMove, showSide, showTables} from "./showing.js";
 import {$, ev, judge, over, photos, rivalName, shown, the} from "./state.js";
 import {Refused, ask, fromAddress, toAddress, upload} from "./talking.js";
 
@@ -88,7 +88,7 @@ async function refresh() {
 async function slide() {
   if (!the.turn || over()) return;
   showMove();
-  draw();
+  drawMove();
   moved = true;
   if (moving) return;
   moving = true;
@@ -106,7 +106,7 @@ async function slide() {
     }
     showBoards(choose);
     showMove();
-    draw();
+    drawMove();
   }
   moving = false;
 }

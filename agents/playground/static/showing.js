@@ -14,6 +14,10 @@ function fill(select, pairs, chosen) {
   select.replaceChildren(...pairs.map(([value, text]) => new Option(text, value, false, value === chosen)));
 }
 
+function picture(id, address) { // the same address again would load again
+  if ($(id).getAttribute("src") !== address) $(id).src = address;
+}
+
 export function showAll(touch) {
   showSettings();
   showBoards(touch);
@@ -43,9 +47,9 @@ export function showBoards(choose) {
   const first = turn.yours.scores[0], theirs = turn.rival.scores.at(-1);
   const mine = game.blind && !over() ? turn.yours.scores.at(-1) : turn.now;
   document.documentElement.style.setProperty("--ratio", table.width / table.height);
-  $("your-image").src = turn.image;
+  picture("your-image", turn.image);
   $("your-image").alt = `${table.name}, exposed by you`;
-  $("rival-image").src = turn.rival.image;
+  picture("rival-image", turn.rival.image);
   $("rival-image").alt = `${table.name}, exposed by ${lower()}`;
   $("your-score").textContent = shown(mine);
   $("your-gain").textContent = gain(mine, first);
@@ -101,28 +105,37 @@ export function showTables(choose) {
 export function draw() {
   const {game, table, turn} = the;
   if (!turn) return;
-  const {title} = judge(), step = game.evs.length, hidden = game.blind && !over();
   $("curve-box").hidden = over();
   $("estimate-box").hidden = !turn.yours.estimates;
   $("charts").classList.toggle("one", !turn.yours.estimates);
-  $("curve-title").textContent = `What each exposure of segment ${step + 1} is worth: ${title}`;
-  $("course-title").textContent = `${title} after each step`;
+  $("curve-title").textContent = `What each exposure of segment ${game.evs.length + 1} is worth: ${judge().title}`;
+  $("course-title").textContent = `${judge().title} after each step`;
   $("key-rival").textContent = `${lower()}, on its own board`;
-  for (const id of ["curve", "legend"]) $(id).toggleAttribute("hidden", hidden);
-  if (turn.curve && turn.rival.curve && !hidden) drawCurve();
-  const x = {from: 0, to: table.segments, ticks: Array.from({length: table.segments + 1}, (_, i) => [i, `${i}`])};
-  const points = (scores) => scores.map((score, i) => [i, score]);
-  const mine = hidden || over() ? turn.yours.scores : [...turn.yours.scores, turn.now];
-  chart($("course"), {x, floor: 5 * 0.1 ** judge().digits, lines: [{name: "rival", points: points(turn.rival.scores)},
-                                 {name: "you", points: points(mine)}]});
-  $("course").setAttribute("aria-label", `${title}: you ${mine.map(plain).join(", ")}; ` +
-    `${lower()} ${turn.rival.scores.map(plain).join(", ")}`);
+  for (const id of ["curve", "legend"]) $(id).toggleAttribute("hidden", game.blind && !over());
+  drawMove();
   if (!turn.yours.estimates) return;
   $("estimate-title").textContent = table.estimate;
-  chart($("estimate"), {x, floor: 0.1, lines: [{name: "rival", points: points(turn.rival.estimates)},
-                                   {name: "you", points: points(turn.yours.estimates)}]});
+  chart($("estimate"), {...steps(), floor: 0.1, lines: [{name: "rival", points: numbered(turn.rival.estimates)},
+                                                        {name: "you", points: numbered(turn.yours.estimates)}]});
   $("estimate").setAttribute("aria-label", `${table.estimate}, after each step: you ` +
     `${turn.yours.estimates.map((each) => minus(each.toFixed(2))).join(", ")}`);
+}
+
+const numbered = (scores) => scores.map((score, i) => [i, score]);
+const steps = () => {
+  const to = the.table.segments;
+  return {x: {from: 0, to, ticks: Array.from({length: to + 1}, (_, i) => [i, `${i}`])}};
+};
+
+// What follows the slider
+export function drawMove() {
+  const {game, turn} = the, hidden = game.blind && !over(), {title, digits} = judge();
+  if (turn.curve && turn.rival.curve && !hidden) drawCurve();
+  const mine = hidden || over() ? turn.yours.scores : [...turn.yours.scores, turn.now];
+  chart($("course"), {...steps(), floor: 5 * 0.1 ** digits, lines: [
+    {name: "rival", points: numbered(turn.rival.scores)}, {name: "you", points: numbered(mine)}]});
+  $("course").setAttribute("aria-label", `${title}: you ${mine.map(plain).join(", ")}; ` +
+    `${lower()} ${turn.rival.scores.map(plain).join(", ")}`);
 }
 
 function drawCurve() {
@@ -169,11 +182,10 @@ export function compare() {
 }
 
 export function showSide(id) {
-  const {game, table, turn, oracle} = the, image = $(`${id}-image`);
+  const {game, table, turn, oracle} = the;
   const evs = {before: [], you: game.evs, rival: turn.rival.evs, oracle: oracle?.evs, target: "target"}[$(id).value];
-  const address = pictureAddress(game, evs);
-  image.alt = `${table.name}: ${$(id).selectedOptions[0].text.toLowerCase()}`;
-  if (image.getAttribute("src") !== address) image.src = address;
+  $(`${id}-image`).alt = `${table.name}: ${$(id).selectedOptions[0].text.toLowerCase()}`;
+  picture(`${id}-image`, pictureAddress(game, evs));
 }
 
 export function divide() {
