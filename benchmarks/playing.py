@@ -43,6 +43,8 @@ MOVE = """async (ev) => {
 READY = """() => document.getElementById("game").getAttribute("aria-busy") === "false"
   && document.getElementById("your-score").textContent !== \"\""""
 
+SEARCHED = """() => !document.getElementById("total-oracle").textContent.includes("searching")"""
+
 
 @dataclass(frozen=True)
 class BenchmarkPlaying:
@@ -174,6 +176,7 @@ def slider(port: int, moves: int) -> None:
                 taken += [page.evaluate(MOVE, ev) for ev in rng.permutation(np.arange(-30, 30) / 10)[:moves].tolist()]
                 page.click("#confirm")
                 page.wait_for_function(READY)
+            page.wait_for_function(SEARCHED)
             print(f"slider, {reward}: {len(taken)} moves answered, picture and curve, in {np.median(taken):.0f} ms in "
                   f"the median, 95 % in {np.percentile(taken, 95):.0f} ms")
         browser.close()

@@ -42,12 +42,14 @@ FILES = {
     "exposure_env.retouch.plan", "exposure_env.segmentation.label_files",
     "agents.benchmark.cells", "agents.benchmark.claims.tables", "agents.benchmark.results",
     "agents.auditing.report", "agents.cli", "agents.commands.prefer", "agents.commands.retouch", "agents.json_files",
-    "agents.pictures", "agents.preferring.page", "agents.rewards.preferences",
+    "agents.pictures", "agents.playground.app", "agents.playground.uploads", "agents.preferring.page",
+    "agents.rewards.preferences",
     "agents.retouching.batch", "agents.retouching.compiling", "agents.retouching.journal",
     "agents.training.checkpoints",
     "agents.training.run", "agents.training.run_folder", "agents.training.run_log", "agents.weights",
 }  # fmt: skip
-TALKATIVE = {"agents.cli", "agents.commands.prefer", "agents.commands.retouch", "agents.commands.rewards"}
+TALKATIVE = {"agents.cli", "agents.commands.play", "agents.commands.prefer", "agents.commands.retouch",
+             "agents.commands.rewards"}
 
 # What reads or writes files, by its last name; and where the last name means other things too, by its full name.
 FILE_CALLS = {

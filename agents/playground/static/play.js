@@ -8,6 +8,7 @@ import {Refused, ask, fromAddress, toAddress, upload} from "./talking.js";
 let asked = 0; // questions so far: an answer to an older one comes too late
 let moving = false, moved = false; // whether the slider's place is being asked for, and has changed since
 let retry = null; // what to try again
+const refused = new Set(); // photos that can't be played
 
 const say = (text) => { $("status").textContent = text; };
 const rounded = (value) => Math.round(value * 100) / 100 + 0;
@@ -45,10 +46,12 @@ async function begin(wanted) {
   try {
     table = await ask("game", {photo: wanted.photo, seed: wanted.seed});
   } catch (error) {
-    const others = the.options.sheet.filter(({photo}) => photo !== wanted.photo);
-    if (!(error instanceof Refused) || !others.length) throw error;
+    if (!(error instanceof Refused)) throw error;
+    refused.add(wanted.photo);
+    const other = following();
+    if (!other) throw error;
     told = `${error.message} Another game has begun.`;
-    wanted = {...first, ...others[0], reward: wanted.reward};
+    wanted = {...first, ...other, reward: wanted.reward};
     table = await ask("game", {photo: wanted.photo, seed: wanted.seed});
   }
   const {reward} = wanted;
@@ -211,11 +214,12 @@ function start(change) {
   });
 }
 
-function next() {
-  const {sheet} = the.options, played = rows(), {game} = the;
-  const left = sheet.find((each) => !played.some((row) => row.photo === each.photo && row.seed === each.seed));
-  const at = sheet.findIndex(({photo, seed}) => photo === game.photo && seed === game.seed);
-  start({...(left ?? sheet[(at + 1) % sheet.length])});
+// The sheet's first photo without a result, or if there is none the one after this.
+function following() {
+  const {game} = the, played = rows(), left = the.options.sheet.filter(({photo}) => !refused.has(photo));
+  const at = left.findIndex(({photo, seed}) => photo === game.photo && seed === game.seed);
+  return left.find((each) => !played.some((row) => row.photo === each.photo && row.seed === each.seed))
+    ?? left[(at + 1) % left.length];
 }
 
 for (const id of ["left", "right"]) {
@@ -232,7 +236,7 @@ $("back").addEventListener("click", () => backTo(the.game.evs.length - 1));
 $("go-on").addEventListener("click", goOn);
 $("oracle").addEventListener("click", () => search().then(
   ({score}) => say(`The oracle’s plan is worth ${shown(score)}.`), (error) => trouble(error, () => $("oracle").click())));
-$("next").addEventListener("click", next);
+$("next").addEventListener("click", () => start({...following()}));
 $("replay").addEventListener("click", () => start({}));
 $("new-sheet").addEventListener("click", newSheet);
 $("again").addEventListener("click", () => {
