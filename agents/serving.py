@@ -13,10 +13,10 @@ try:
     import uvicorn
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
-    from starlette.datastructures import Headers
+    from starlette.datastructures import Headers, QueryParams
     from starlette.exceptions import HTTPException
     from starlette.middleware import Middleware
-    from starlette.requests import Request
+    from starlette.requests import ClientDisconnect, Request
     from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,9 +24,9 @@ except ImportError as error:
     raise ValueError('the page needs Starlette and Uvicorn: pip install -e ".[play]"') from error
 
 __all__ = [
-    "HTTPException", "Request", "Response", "Route", "Starlette", "address", "body_of", "guarded", "host_names",
-    "image_reply", "is_loopback", "json_reply", "listen", "make_server", "page_reply", "run_in_threadpool",
-    "told",
+    "HTTPException", "QueryParams", "Request", "Response", "Route", "Starlette", "address", "body_of", "guarded",
+    "host_names", "image_reply", "is_loopback", "json_reply", "listen", "make_server", "page_reply",
+    "run_in_threadpool", "told",
 ]  # fmt: skip
 
 MOST_BODY = 4096  # bytes of a question or an answer
@@ -103,17 +103,21 @@ async def body_of(request: Request, most: int = MOST_BODY) -> bytes:
     """A request's body.
 
     Raises:
-        HTTPException: 413 if it is longer than `most` bytes; the rest is not read.
+        HTTPException: 413 if it is longer than `most` bytes, the rest of which is not read; 400 if it ends too early.
     """
-    too_long = HTTPException(413, f"this is longer than {most} bytes, the limit")
+    limit = f"{most / 1e6:.0f} MB" if most >= 1e6 else f"{most} bytes"
+    too_long = HTTPException(413, f"this is too long: the limit is {limit}")
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length[:20]) > most:
         raise too_long
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most:
-            raise too_long
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > most:
+                raise too_long
+    except ClientDisconnect as error:  # nobody reads the answer
+        raise HTTPException(400, "the rest never arrived") from error
     return bytes(body)
 
 

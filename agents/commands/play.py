@@ -33,13 +33,14 @@ class Play:
         """Serves the page until Ctrl-C."""
         from agents.commands.retouch import load
         from agents.playground import FolderGallery, Library, SampleGallery, judges, run_estimate
-        from agents.playground.app import make_app
+        from agents.playground.app import MOST_SEED, make_app
+        from agents.playground.gallery import ROUND
         from agents.retouching import find_photos
         from agents.saved_agent import PLACEHOLDER
         from agents.serving import address, host_names, is_loopback, listen, make_server
 
-        if self.seed < 0:
-            raise ValueError(f"seed must be 0 or more, not {self.seed}")
+        if not 0 <= self.seed <= MOST_SEED - ROUND:
+            raise ValueError(f"seed must lie between 0 and {MOST_SEED - ROUND}, not {self.seed}")
         if self.photos is not None and not self.photos.exists():
             raise ValueError(f"there is no {self.photos}")
         if self.targets is not None and self.photos is None:

@@ -16,6 +16,7 @@ from agents.playground.library import OWN, Forgotten, Library
 from agents.playground.uploads import MOST_BYTES, MOST_EACH, MOST_PIXELS
 from agents.serving import (
     HTTPException,
+    QueryParams,
     Request,
     Response,
     Route,
@@ -25,7 +26,6 @@ from agents.serving import (
     image_reply,
     json_reply,
     page_reply,
-    run_in_threadpool,
     told,
 )
 
@@ -33,6 +33,8 @@ STATIC = Path(__file__).parent / "static"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 OWN_PARTS = "style-src 'self'", "script-src 'self'"  # what the page may load and run: files of this server alone
 MOST_SEED = 2**31 - 1
+THREADS = 8  # that answer; each may keep some memory for itself
+UPLOADS, PATIENCE = 4, 60  # files that arrive at once, and how long one may take [s]
 
 
 class Asked(NamedTuple):
@@ -58,15 +60,17 @@ def make_app(library: Library, hosts: frozenset[str] | None = None, *, seed: int
         reward: Name of the reward that games begin with, where it can judge them.
     """
     parts = {path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix in TYPES}
+    moves = ThreadPoolExecutor(THREADS, "move")
+    uploading = asyncio.Semaphore(UPLOADS)
     searches = ThreadPoolExecutor(1, "search")  # seconds long each: the others' moves don't wait for them
 
-    def page(request: Request) -> Response:
+    async def page(request: Request) -> Response:
         name = request.path_params.get("name", "play.html")
         if name not in parts:
             raise HTTPException(404, "there is no such page")
         return page_reply(parts[name], TYPES[Path(name).suffix], *OWN_PARTS)
 
-    def options(request: Request) -> Response:
+    async def options(request: Request) -> Response:
         first = _seed(request.query_params.get("seed", str(seed)))
         return json_reply({
             "photos": [item._asdict() for item in library.items.values()], "agent": agent, "seed": first,
@@ -90,21 +94,21 @@ def make_app(library: Library, hosts: frozenset[str] | None = None, *, seed: int
     def turn(content: dict[str, Any]) -> dict[str, Any]:
         asked = _asked(library, content)
         game, evs, now = asked.game, asked.evs, [*asked.evs, *([] if asked.ev is None else [asked.ev])]
-        told = {"now": game.scores([now], asked.judge)[0], "image": _inline(game.picture(now)), "curve": None}
+        reply = {"now": game.scores([now], asked.judge)[0], "image": _inline(game.picture(now)), "curve": None}
         if asked.ev is not None:
             curve = game.curve(evs, asked.judge)
-            told["curve"] = {"evs": curve.evs.tolist(), "yours": curve.scores.tolist(), "best": curve.best}
+            reply["curve"] = {"evs": curve.evs.tolist(), "yours": curve.scores.tolist(), "best": curve.best}
         if asked.whole:
             plan = game.finished([], asked.rival, asked.judge)
             before = plan[: len(evs)]
-            told |= {"yours": {"scores": game.course(evs, asked.judge), "estimates": game.estimates(evs)},
+            reply |= {"yours": {"scores": game.course(evs, asked.judge), "estimates": game.estimates(evs)},
                      "rival": {"evs": plan[: len(now)], "scores": game.course(before, asked.judge),
                                "estimates": game.estimates(before), "image": _inline(game.picture(before)),
                                "curve": None}}
             if asked.ev is not None:
-                told["rival"]["curve"] = game.curve(before, asked.judge).scores.tolist()
-                told["rival"]["now"] = game.scores([plan[: len(now)]], asked.judge)[0]
-        return told
+                reply["rival"]["curve"] = game.curve(before, asked.judge).scores.tolist()
+                reply["rival"]["now"] = game.scores([plan[: len(now)]], asked.judge)[0]
+        return reply
 
     def finished(content: dict[str, Any]) -> dict[str, Any]:
         asked = _asked(library, content)
@@ -115,8 +119,7 @@ def make_app(library: Library, hosts: frozenset[str] | None = None, *, seed: int
         evs, score = asked.game.oracle(asked.judge)
         return {"evs": evs, "score": score}
 
-    def picture(request: Request) -> Response:
-        query = request.query_params
+    def pictured(query: QueryParams) -> Response:
         game = _game(library, {"photo": query.get("photo"), "seed": _seed(query.get("seed", "0"))})
         if query.get("which") == "target":
             if game.shown.target is None:
@@ -129,24 +132,24 @@ def make_app(library: Library, hosts: frozenset[str] | None = None, *, seed: int
         return image_reply(game.full(_evs(game, evs)))
 
     async def upload(request: Request) -> Response:
-        try:
-            body = await body_of(request, MOST_BYTES)
-        except HTTPException as error:
-            raise HTTPException(413, f"the file is too large: the limit is {MOST_BYTES / 1e6:.0f} MB") from error
         name, session = request.query_params.get("name", ""), request.headers.get("x-session")
         try:
-            session, token, name = await run_in_threadpool(library.uploads.add, session, name, body)
+            async with uploading, asyncio.timeout(PATIENCE):
+                body = await body_of(request, MOST_BYTES)
+                kept = await _within(moves, library.uploads.add, session, name, body)
         except ValueError as error:
             raise HTTPException(400, str(error)) from error
-        return json_reply({"session": session, "photo": f"{OWN}{token}", "name": name})
+        except TimeoutError as error:
+            raise HTTPException(408, f"the photo didn't arrive within {PATIENCE} seconds") from error
+        return json_reply({"session": kept[0], "photo": f"{OWN}{kept[1]}", "name": kept[2]})
+
+    async def picture(request: Request) -> Response:
+        return await _within(moves, _plainly, pictured, request.query_params)
 
     def answer(make: Callable[[dict[str, Any]], dict[str, Any]],
-               pool: ThreadPoolExecutor | None = None) -> Callable[[Request], Awaitable[Response]]:
+               pool: ThreadPoolExecutor = moves) -> Callable[[Request], Awaitable[Response]]:
         async def answered(request: Request) -> Response:
-            content = told(await body_of(request), "question")
-            if pool is None:
-                return json_reply(await run_in_threadpool(_plainly, make, content))
-            return json_reply(await asyncio.get_running_loop().run_in_executor(pool, _plainly, make, content))
+            return json_reply(await _within(pool, _plainly, make, told(await body_of(request), "question")))
 
         return answered
 
@@ -155,9 +158,14 @@ def make_app(library: Library, hosts: frozenset[str] | None = None, *, seed: int
         Route("/api/game", answer(begun), methods=["POST"]), Route("/api/turn", answer(turn), methods=["POST"]),
         Route("/api/finish", answer(finished), methods=["POST"]),
         Route("/api/oracle", answer(searched, searches), methods=["POST"]),
-        Route("/api/picture", lambda request: _plainly(picture, request)),
+        Route("/api/picture", picture),
         Route("/api/upload", upload, methods=["POST"]),
     ], hosts)
+
+
+async def _within(pool: ThreadPoolExecutor, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns that runs in a thread of the pool."""
+    return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
 
 
 def _plainly(make: Callable[[Any], Any], content: Any) -> Any:

@@ -211,6 +211,15 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(served):
     assert " 413 " in answer.splitlines()[0] and "the limit is 30 MB" in answer
 
 
+def test_an_upload_that_stops_halfway_disturbs_nobody(served, capfd):
+    for _ in range(8):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=30) as connection:
+            connection.sendall(f"POST /api/upload HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
+                               "Content-Length: 100000\r\n\r\nthe beginning".encode())
+    assert uploaded(served, photo_file())[0] == 200
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
 def test_photos_are_read_upright_small_and_with_8_bits():
     turned = Image.Exif()
     turned[274] = 6
@@ -275,7 +284,7 @@ def test_the_command_says_what_is_wrong_before_it_serves(tmp_path):
     (tmp_path / "empty").mkdir()
     for message, settings in {
         "there is no": {"photos": tmp_path / "nowhere"}, "no photo in": {"photos": tmp_path / "empty"},
-        "seed must be 0 or more": {"seed": -1}, "can't listen": {"port": 70_000}, "no agent at": {"model": tmp_path},
+        "seed must lie between 0": {"seed": -1}, "can't listen": {"port": 70_000}, "no agent at": {"model": tmp_path},
         "nonsense": {"reward": "nonsense"}, "give the photos, too": {"targets": tmp_path},
     }.items():  # fmt: skip
         with pytest.raises(ValueError, match=message):
