@@ -13,7 +13,7 @@ from agents.playground.gallery import sheet
 from agents.playground.game import RIVALS, Game, Rival
 from agents.playground.judges import Judge
 from agents.playground.library import OWN, Forgotten, Library
-from agents.playground.uploads import MOST_BYTES, MOST_EACH, MOST_PIXELS
+from agents.playground.uploads import MOST_BYTES
 from agents.serving import (
     HTTPException,
     QueryParams,
@@ -75,7 +75,7 @@ def make_app(library: Library, hosts: frozenset[str] | None = None, *, seed: int
         return json_reply({
             "photos": [item._asdict() for item in library.items.values()], "agent": agent, "seed": first,
             "sheet": [{"photo": photo, "seed": its} for photo, its in sheet(list(library.items.values()), first)],
-            "limits": {"bytes": MOST_BYTES, "pixels": MOST_PIXELS, "each": MOST_EACH},
+            "limits": {"bytes": MOST_BYTES},
         })
 
     def begun(content: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@ import {minus} from "./drawing.js";
 
 export const RIVALS = {agent: "Agent", greedy: "Greedy"};
 export const the = {
-  options: null, // photos, limits and the sheet's photos, from the server
+  options: null, // photos, limit and the sheet's photos, from the server
   own: [], // uploaded photos: {id, name, seeded}
   game: {photo: "", seed: 0, reward: null, rival: "agent", evs: [], blind: false}, // what an address holds
   table: null, // what the server says of the photo: outlines, segments, rewards
