@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from agents.commands import AuditReward, CheckReward, LearnPreferences, Prefer, Retouch, Show, load
+from agents.commands import AuditReward, CheckReward, LearnPreferences, Play, Prefer, Retouch, Show, load
 from agents.errors import Diverged
 from agents.training.configuration import PRESETS, TrainConfig
 
@@ -167,6 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         | Annotated[Benchmark, tyro.conf.subcommand("benchmark")]
         | Annotated[Retouch, tyro.conf.subcommand("retouch")]
         | Annotated[Show, tyro.conf.subcommand("show")]
+        | Annotated[Play, tyro.conf.subcommand("play")]
         | Annotated[AuditReward, tyro.conf.subcommand("audit")]
         | Annotated[CheckReward, tyro.conf.subcommand("check-reward")]
         | Annotated[Prefer, tyro.conf.subcommand("prefer")]

@@ -22,10 +22,10 @@ FLOORS = {
         "kernels observations scenes", "task", "infos panels", "env vector",
     ],
     "agents": [
-        "arrays errors exploration json_files locks planes playing typed vec_env weights",
+        "arrays encoding errors exploration json_files locks planes playing serving typed vec_env weights",
         "method networks segment_actor", "policy rewards",
         "baselines deep_exposure preferring saved_agent", "animation evaluation retouching", "pictures", "training",
-        "benchmark", "auditing", "commands", "cli",
+        "benchmark", "auditing", "playground", "commands", "cli",
     ],
 }  # fmt: skip
 PACKAGES = [*FLOORS]
@@ -44,13 +44,15 @@ FILES = {
     "exposure_env.retouch.plan", "exposure_env.segmentation.label_files",
     "agents.benchmark.cells", "agents.benchmark.claims.tables", "agents.benchmark.results",
     "agents.auditing.report", "agents.cli", "agents.commands.prefer", "agents.commands.retouch", "agents.json_files",
-    "agents.pictures", "agents.preferring.page", "agents.rewards.preferences",
+    "agents.pictures", "agents.playground.app", "agents.playground.uploads", "agents.preferring.page",
+    "agents.rewards.preferences",
     "agents.retouching.batch", "agents.retouching.compiling", "agents.retouching.journal",
     "agents.training.checkpoints",
     "agents.training.run", "agents.training.run_folder", "agents.training.run_log", "agents.training.snapshots",
     "agents.weights",
 }  # fmt: skip
-TALKATIVE = {"agents.cli", "agents.commands.prefer", "agents.commands.retouch", "agents.commands.rewards"}
+TALKATIVE = {"agents.cli", "agents.commands.play", "agents.commands.prefer", "agents.commands.retouch",
+             "agents.commands.rewards"}
 
 # What reads or writes files, by its last name; and where the last name means other things too, by its full name.
 FILE_CALLS = {

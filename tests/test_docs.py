@@ -17,7 +17,7 @@ from exposure_env.increments import is_additive
 
 ROOT = Path(__file__).parents[1]
 PAGES = {page: (ROOT / page).read_text("utf-8") for page in (
-    "README.md", "docs/architecture.md", "docs/clients.md", "docs/equations.md", "docs/rewards.md",
+    "README.md", "docs/architecture.md", "docs/clients.md", "docs/equations.md", "docs/play.md", "docs/rewards.md",
     "examples/reading_the_curves.md")}
 README, ARCHITECTURE = PAGES["README.md"], PAGES["docs/architecture.md"]
 SHORTER = {"n_steps=32": "n_steps=4, batch_size=4", "20_000": "8", "learn(1024)": "learn(64)",

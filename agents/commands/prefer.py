@@ -32,10 +32,11 @@ class Prefer:
         import numpy as np
 
         from agents.locks import locked
-        from agents.preferring.page import Ballot, address, host_names, is_loopback, listen, make_app, make_server
+        from agents.preferring.page import Ballot, make_app
         from agents.preferring.pairs import Pairs, PhotoFiles
         from agents.retouching import find_photos
         from agents.rewards.preferences import FILE_NAME, PreferenceFolder
+        from agents.serving import address, host_names, is_loopback, listen, make_server
         from exposure_env.photos import sample_scenes
 
         if self.number < 1:

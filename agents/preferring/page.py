@@ -1,43 +1,32 @@
-"""A page that asks which of two retouches is better, and the small server behind it, meant for one's own machine."""
+"""A page that asks which of two retouches is better, and the addresses behind it."""
 
-import io
-import ipaddress
 import secrets
-import socket
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-from PIL import Image
-
+from agents.encoding import jpeg
 from agents.preferring.pairs import Pair, Pairs
 from agents.rewards.preferences import SIDES, Preference, PreferenceFolder
-from exposure_env.parsing import parse_json
-
-try:
-    import uvicorn
-    from starlette.applications import Starlette
-    from starlette.concurrency import run_in_threadpool
-    from starlette.datastructures import Headers
-    from starlette.exceptions import HTTPException
-    from starlette.middleware import Middleware
-    from starlette.requests import Request
-    from starlette.responses import JSONResponse, Response
-    from starlette.routing import Route
-    from starlette.types import ASGIApp, Receive, Scope, Send
-except ImportError as error:
-    raise ValueError('the page needs Starlette and Uvicorn: pip install -e ".[play]"') from error
+from agents.serving import (
+    HTTPException,
+    Request,
+    Response,
+    Route,
+    Starlette,
+    body_of,
+    guarded,
+    image_reply,
+    json_reply,
+    page_reply,
+    run_in_threadpool,
+    told,
+)
 
 PAGE = Path(__file__).parent / "static" / "prefer.html"
 SKIP = "skip"
 MOST_OPEN = 64  # pairs that wait for an answer
-MOST_BODY = 4096  # bytes
-QUALITY = 90  # of the JPEGs
-POLICY = ("default-src 'none'", "connect-src 'self'", "img-src 'self' data:", "style-src 'unsafe-inline'",
-          "script-src 'unsafe-inline'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'")
-HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff",
-           "Content-Security-Policy": "; ".join(POLICY)}
+INLINE = "style-src 'unsafe-inline'", "script-src 'unsafe-inline'"  # the page is one file
 
 
 class Question(NamedTuple):
@@ -115,33 +104,6 @@ class Ballot:
         return self._open[token]
 
 
-class Guard:
-    """An application that only pages of this server may talk to.
-
-    A page of another site has another Origin. One whose name was made to point to this machine (DNS rebinding) has
-    another Host.
-
-    Args:
-        app: The application behind.
-        hosts: What the Host header may be; None for anything.
-    """
-
-    def __init__(self, app: ASGIApp, hosts: frozenset[str] | None):
-        self.app, self.hosts = app, hosts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on, or answers it with status 403."""
-        if scope["type"] == "lifespan":
-            return await self.app(scope, receive, send)
-        headers, app = Headers(scope=scope), self.app
-        host = headers.get("host", "").lower()
-        if self.hosts is not None and host not in self.hosts:
-            app = _json({"error": f"this server is not {host!r:.100}"}, 403)
-        elif headers.get("origin", f"http://{host}").lower() != f"http://{host}":
-            app = _json({"error": "this server answers its own page only"}, 403)
-        await app(scope, receive, send)
-
-
 def make_app(ballot: Ballot, hosts: frozenset[str] | None = None) -> Starlette:
     """The page and its four addresses; nothing that a request says is used as the name of a file.
 
@@ -152,112 +114,41 @@ def make_app(ballot: Ballot, hosts: frozenset[str] | None = None) -> Starlette:
     html = PAGE.read_bytes()
 
     def page(request: Request) -> Response:
-        return Response(html, media_type="text/html", headers=HEADERS)
+        return page_reply(html, "text/html", *INLINE)
 
     def pair(request: Request) -> Response:
         progress = {"given": ballot.given, "number": ballot.number}
         if ballot.given >= ballot.number:
-            return _json(progress)
+            return json_reply(progress)
         try:
             token, drawn = ballot.ask()
         except ValueError as error:
-            return _json({"error": str(error), "left_out": ballot.pairs.left_out}, 500)
+            return json_reply({"error": str(error), "left_out": ballot.pairs.left_out}, 500)
         height, width = drawn.left.shown.shape[:2]
-        return _json(progress | {"token": token, "photo": drawn.photo, "width": width, "height": height,
+        return json_reply(progress | {"token": token, "photo": drawn.photo, "width": width, "height": height,
                                  "left_out": ballot.pairs.left_out})
 
     def image(request: Request) -> Response:
         token, side = (request.path_params[name] for name in ("token", "side"))
-        return Response(ballot.image(token, side), media_type="image/jpeg", headers=HEADERS)
+        return image_reply(ballot.image(token, side))
 
     async def answer(request: Request) -> Response:
-        token, choice = _told(await _body(request))
+        token, choice = _told(await body_of(request))
         try:
             given = await run_in_threadpool(ballot.answer, token, choice)
         except (ValueError, OSError) as error:
             raise HTTPException(500, f"the answer can't be recorded: {error}") from error
-        return _json({"given": given, "number": ballot.number})
-
-    def refused(request: Request, error: HTTPException) -> Response:
-        return _json({"error": error.detail}, error.status_code)
+        return json_reply({"given": given, "number": ballot.number})
 
     routes = [Route("/", page), Route("/pair", pair), Route("/image/{token}/{side}", image),
               Route("/answer", answer, methods=["POST"])]
-    return Starlette(routes=routes, middleware=[Middleware(Guard, hosts=hosts)],
-                     exception_handlers={HTTPException: refused})
-
-
-def make_server(app: ASGIApp) -> uvicorn.Server:
-    """A server for the application; `run(sockets=[...])` lasts until Ctrl-C, and then raises KeyboardInterrupt."""
-    return uvicorn.Server(uvicorn.Config(app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
-                                         server_header=False, timeout_graceful_shutdown=3))
-
-
-def listen(host: str, port: int = 0) -> socket.socket:
-    """A socket that listens on the port, or on a free one if it is 0.
-
-    Raises:
-        ValueError: If it can't.
-    """
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, OverflowError) as error:  # OverflowError: no such port
-        raise ValueError(f"can't listen on {host}, port {port}: {error}") from error
-
-
-def address(listening: socket.socket, host: str) -> str:
-    """The page's address."""
-    return f"http://{_bracketed(host)}:{listening.getsockname()[1]}/"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the host."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:  # another name
-        return False
-
-
-def host_names(listening: socket.socket, host: str) -> frozenset[str] | None:
-    """What the Host header of the page's own requests may be; None, anything, for a host that others reach."""
-    if not is_loopback(host):
-        return None
-    names, port = {"localhost", "127.0.0.1", "[::1]", _bracketed(host)}, listening.getsockname()[1]
-    return frozenset({f"{name}:{port}" for name in names} | (names if port == 80 else set()))
-
-
-def jpeg(pixels: np.ndarray) -> bytes:
-    """The JPEG file of (H, W, 3) uint8 pixels."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY, subsampling=0)
-    return file.getvalue()
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _json(content: dict[str, Any], status: int = 200) -> JSONResponse:
-    return JSONResponse(content, status, headers=HEADERS)
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BODY:
-            raise HTTPException(413, f"an answer has at most {MOST_BODY} bytes")
-    return body
+    return guarded(routes, hosts)
 
 
 def _told(body: bytes) -> tuple[str, str]:
     """The token and the choice of an answer."""
-    try:
-        told = parse_json(body)
-    except ValueError as error:
-        raise HTTPException(400, f"this is no answer: {error}") from error
-    told = told if isinstance(told, dict) else {}
-    token, choice = told.get("token"), told.get("choice")
+    answer = told(body, "answer")
+    token, choice = answer.get("token"), answer.get("choice")
     if not isinstance(token, str) or choice not in (*SIDES, SKIP):
         raise HTTPException(400, f'an answer has a "token", and a "choice" of {", ".join((*SIDES, SKIP))}')
     return token, choice

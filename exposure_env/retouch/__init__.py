@@ -7,6 +7,7 @@ guided filter of He and Sun, 2015), and only detail finer than its pixels is ble
 
 from exposure_env.retouch.apply import apply_plan
 from exposure_env.retouch.full_size import exposure_fusion
+from exposure_env.retouch.guided import soft_masks
 from exposure_env.retouch.plan import RetouchPlan
 
-__all__ = ["RetouchPlan", "apply_plan", "exposure_fusion"]
+__all__ = ["RetouchPlan", "apply_plan", "exposure_fusion", "soft_masks"]

@@ -1,11 +1,13 @@
 """Planes of the thumbnail at full size, their edges pulled to those of the photo."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import cv2
 import numpy as np
 
 from exposure_env.image import luminance
+from exposure_env.photos import content_box
 from exposure_env.resizing import as_floats, resized, shrunk, strips
 
 FIT_SIDE = 512  # longer side [pixels] at which the guided filter is fitted
@@ -60,3 +62,19 @@ class GuidedPlanes:
             plane *= luma
             plane += resized(offset, *luma.shape)
             yield np.maximum(plane, 0, out=plane)
+
+
+def soft_masks(labels: np.ndarray, pixels: np.ndarray, fit: Literal["squeeze", "letterbox"] = "squeeze",
+               feather: float = 1.0) -> np.ndarray:
+    """The segments' masks at the photo's size, (K, H, W) float32 in [0, 1], adding up to 1; edges follow the photo's.
+
+    Args:
+        labels: (h, w) integers 0..K-1, the segment of every pixel of the thumbnail.
+        pixels: (H, W, 3) uint8 or uint16, sRGB-encoded.
+        fit: How the photo was fitted into the thumbnail, see `photos.thumbnail`.
+        feather: See `GuidedPlanes`.
+    """
+    top, left, height, width = content_box(*pixels.shape[:2], labels.shape, fit)
+    hard = labels[top : top + height, left : left + width] == np.arange(labels.max() + 1)[:, None, None]
+    masks = np.array(list(GuidedPlanes(hard.astype(np.float32), pixels, feather, passes=2)))
+    return masks / masks.sum(axis=0)

@@ -24,7 +24,8 @@ class Served(NamedTuple):
 @contextmanager
 def serving(folder: Path, number: int = 3, photos: Any = None) -> Iterator[Served]:
     """The page, asking for so many answers about small photos."""
-    from agents.preferring.page import Ballot, address, host_names, listen, make_app, make_server
+    from agents.preferring.page import Ballot, make_app
+    from agents.serving import address, host_names, listen, make_server
 
     answers, host = PreferenceFolder(folder), "127.0.0.1"
     pairs = Pairs(sample_photos("test", 4) if photos is None else photos, np.random.default_rng(0))

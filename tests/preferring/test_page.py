@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +16,7 @@ from PIL import Image
 
 from exposure_env.files import ImageFile, save_image
 from exposure_env.photos import Photo, sample_photos, thumbnail
+from tests.asking import asked
 from tests.preferring import serving
 from tests.repository import ROOT
 
@@ -24,7 +24,8 @@ pytest.importorskip("starlette", reason='the page needs Starlette: pip install -
 pytest.importorskip("uvicorn", reason='the page needs Uvicorn: pip install -e ".[play]"')
 
 from agents.commands.prefer import Prefer  # noqa: E402
-from agents.preferring.page import MOST_OPEN, host_names, is_loopback, listen  # noqa: E402
+from agents.preferring.page import MOST_OPEN  # noqa: E402
+from agents.serving import host_names, is_loopback, listen  # noqa: E402
 
 COMMAND = "import sys, tyro; from agents.commands.prefer import Prefer; sys.exit(tyro.cli(Prefer).run())"
 
@@ -33,18 +34,6 @@ COMMAND = "import sys, tyro; from agents.commands.prefer import Prefer; sys.exit
 def served(tmp_path):
     with serving(tmp_path / "answers") as served:
         yield served
-
-
-def asked(port, path, body=None, **headers):
-    """Status, headers and content of a reply: a value for JSON, else bytes."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        connection.request("GET" if body is None else "POST", path, body, headers)
-        reply = connection.getresponse()
-        content = reply.read()
-        return reply.status, reply.headers, json.loads(content) if "json" in reply.headers["Content-Type"] else content
-    finally:
-        connection.close()
 
 
 def answered(port, token, choice="left"):
@@ -204,6 +193,7 @@ def test_a_photo_that_cannot_be_shown_is_named_and_the_others_go_on(tmp_path):
 
 def test_without_starlette_the_extra_is_named(monkeypatch):
     monkeypatch.delitem(sys.modules, "agents.preferring.page")
+    monkeypatch.delitem(sys.modules, "agents.serving")
     monkeypatch.setitem(sys.modules, "starlette.applications", None)
     with pytest.raises(ValueError, match=re.escape('pip install -e ".[play]"')):
         importlib.import_module("agents.preferring.page")
