@@ -25,6 +25,24 @@ def pytest_addoption(parser, pluginmanager):
             parser.addoption(name)
 
 
+def not_skipped(report):
+    """The report of a test or a module, failed if it was skipped for want of what EXPOSURE_REQUIRE names: "Sphinx"."""
+    required = os.environ.get("EXPOSURE_REQUIRE", "").split()
+    if report.skipped and isinstance(report.longrepr, tuple) and any(name in report.longrepr[2] for name in required):
+        report.outcome, report.longrepr = "failed", f"EXPOSURE_REQUIRE wants this run, but: {report.longrepr[2]}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    return not_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    return not_skipped((yield))
+
+
 @pytest.fixture
 def one_thread():
     """Torch on one thread, which is quicker for small networks, and with a fixed seed."""
