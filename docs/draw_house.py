@@ -91,6 +91,33 @@ def picture(package: str) -> str:
     return "\n".join([*lines, "```"])
 
 
+def svg(package: str) -> str:
+    """The same picture for the site, as SVG: floors from top to bottom, each room near those that it is tied to."""
+    arrows = rooms(package)
+    level, ties = floors(arrows), without_detours(arrows)
+    ties = {name: below | {above for above in ties if name in ties[above]} for name, below in ties.items()}
+    rows = [sorted(name for name in arrows if level[name] == floor) for floor in range(max(level.values()), -1, -1)]
+    place = {name: (i + 0.5) / len(row) for row in rows for i, name in enumerate(row)}
+    for _ in range(20):  # each room moves to the middle of its neighbours, as far as its floor has room
+        for row in rows:
+            row.sort(key=lambda name: sum(place[tie] for tie in ties[name]) / max(len(ties[name]), 1))
+            place |= {name: (i + 0.5) / len(row) for i, name in enumerate(row)}
+    wide, high, gap = 112, 26, 40  # of a room; between floors [px]
+    width = max(map(len, rows)) * (wide + 14)
+    at = {name: (place[name] * width, high + floor * (high + gap)) for floor, row in enumerate(rows) for name in row}
+    lines = [f'<svg viewBox="0 0 {width} {len(rows) * (high + gap)}" role="img" aria-label="the rooms of {package}, '
+             'and which imports which" xmlns="http://www.w3.org/2000/svg">']
+    for name, below in sorted(without_detours(arrows).items()):
+        for other in sorted(below):
+            (x, y), (u, v) = at[name], at[other]
+            lines.append(f'<path d="M{x:.0f} {y + high / 2:.0f} C{x:.0f} {y + high + gap / 2:.0f} {u:.0f} '
+                         f'{v - high - gap / 2:.0f} {u:.0f} {v - high / 2:.0f}"/>')
+    for name, (x, y) in at.items():
+        lines.append(f'<rect x="{x - wide / 2:.0f}" y="{y - high / 2:.0f}" width="{wide}" height="{high}" rx="6"/>'
+                     f'<text x="{x:.0f}" y="{y + 4:.0f}">{name}</text>')
+    return "\n".join([*lines, "</svg>"])
+
+
 def drawn(page: str) -> str:
     """The page with its pictures drawn anew."""
     for package in PACKAGES:

@@ -155,6 +155,17 @@ def shaping(before: Array, after: Array, done: Array, gamma: float) -> Array:
 
     Returns:
         (N,) rewards to add.
+
+    Examples:
+        An episode of three steps, whose image is worth 10 at first and then 11, 13 and 14; the last doesn't count:
+
+        >>> import numpy as np
+        >>> before, after = np.array([10.0, 11.0, 13.0]), np.array([11.0, 13.0, 14.0])
+        >>> added = shaping(before, after, np.array([False, False, True]), gamma=1.0)
+        >>> added
+        array([  1.,   2., -13.])
+        >>> float(added.sum())
+        -10.0
     """
     xp = array_namespace(before)
     return gamma * xp.where(done, xp.zeros_like(after), after) - before

@@ -73,6 +73,14 @@ def expose(photo: Array, ev: Array | float, space: Space = "linear") -> Array:
 
     Raises:
         ValueError: If `space` is neither "linear" nor "encoded".
+
+    Examples:
+        >>> import numpy as np
+        >>> grey = np.full((1, 1, 3), 0.5)
+        >>> expose(grey, 1.0).round(3)    # twice the light
+        array([[[0.686, 0.686, 0.686]]])
+        >>> expose(grey, 1.0, "encoded")
+        array([[[1., 1., 1.]]])
     """
     # float(): NumPy's float64 scalars are floats too, and would turn float32 photos into float64.
     gain = 2.0 ** (float(ev) if isinstance(ev, int | float) else ev[..., None])

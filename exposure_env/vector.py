@@ -51,7 +51,7 @@ class ExposureVectorEnv(VectorEnv):
     - "reset_mask" ((N,) boolean array, not all False): the environments whose episodes start anew; all by default.
 
     Args:
-        num_envs: N.
+        num_envs: N, the number of episodes at once.
         photos: As for `ExposureEnv`, like the other arguments.
         segmenter: See `ExposureEnv`.
         reward_model: See `ExposureEnv`; called once per step on all episodes that end in it.

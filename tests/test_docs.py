@@ -1,53 +1,45 @@
-"""What README and docs show is run here: their snippets as they stand, their addresses, their pictures."""
+"""What README and docs show is run here: snippets as they stand, addresses, pictures, error messages."""
 
+import ast
 import contextlib
 import importlib
 import importlib.util
-import io
 import os
 import re
-from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
+import exposure_env
 from exposure_env import ExposureEnv, FolderPhotos, RetouchPlan, apply_plan, fusion
 from exposure_env.files import ImageFile, save_image
 from exposure_env.increments import is_additive
+from tests.pages import PAGES, blocks, executed, run_page
+from tests.repository import ROOT
 
-ROOT = Path(__file__).parents[1]
-PAGES = {page: (ROOT / page).read_text("utf-8") for page in (
-    "README.md", "docs/architecture.md", "docs/clients.md", "docs/equations.md", "docs/play.md", "docs/rewards.md",
-    "examples/reading_the_curves.md")}
-README, ARCHITECTURE = PAGES["README.md"], PAGES["docs/architecture.md"]
-SHORTER = {"n_steps=32": "n_steps=4, batch_size=4", "20_000": "8", "learn(1024)": "learn(64)",
-           ", 512)": ", 16)"}  # budgets, and nothing else
-CHEAP = {"PPO(\"CnnPolicy\", ": "PPO(\"CnnPolicy\", n_steps=64, batch_size=32, n_epochs=1, env="}
+ARCHITECTURE, FAQ = PAGES["docs/architecture.md"], "docs/faq.md"
+SEPARATELY = {FAQ, "docs/benchmarks.md", "examples/clients/imitation.md"}  # below, and in test_clients.py
+RUN = sorted(page for page, text in PAGES.items() if page not in SEPARATELY
+             and any(block.kind == "python" for block in blocks(text)))
 
 
-def snippets(page):
-    """The Python blocks of a page, each with the plain block that follows it directly, which is what it prints."""
-    found = re.findall(r"```python\n(.*?)```\n(?:\n```\n(.*?)```)?", page, re.DOTALL)
-    assert found
-    return found
-
-
-def executed(snippet, names):
-    """What a snippet prints; its names are added to the others."""
-    for long, short in {**SHORTER, **CHEAP}.items():
-        snippet = snippet.replace(long, short)
-    with contextlib.redirect_stdout(io.StringIO()) as told:
-        exec(compile(snippet, "snippet", "exec"), names)
-    return told.getvalue()
-
-
-def section(title):
-    """The snippet under a heading of docs/architecture.md; of fewer than ten lines, imports apart."""
-    text = ARCHITECTURE.split(f"## {title}\n")[1].split("\n## ")[0]
-    ((snippet, _),) = snippets(text)
+def section(page, title):
+    """The snippet under a heading of a page; of fewer than ten lines, imports apart."""
+    text = PAGES[page].split(f"## {title}\n")[1].split("\n## ")[0]
+    snippet = next(block.text for block in blocks(text) if block.kind == "python")
     lines = [line for line in snippet.splitlines() if line and not line.startswith(("import ", "from "))]
     assert len(lines) < 10
     return snippet
+
+
+@pytest.fixture(autouse=True)
+def renderings():
+    """Those that were there before: a page adds one."""
+    before = dict(fusion.FUSIONS)
+    yield
+    fusion.FUSIONS.clear()
+    fusion.FUSIONS.update(before)
 
 
 @pytest.fixture
@@ -61,10 +53,74 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.parametrize("page", RUN)
+def test_the_snippets_of_a_page_run_one_after_the_other(page, folder, one_thread):
+    names = run_page(page)
+    assert len(FolderPhotos("my/folder")) == 2
+    if page in ("README.md", "docs/rewards.md", "docs/own_agent.md"):
+        assert names["model"].num_timesteps >= 8
+
+
+def test_nearly_all_python_on_the_pages_is_run():
+    kinds = [block.kind for page in PAGES for block in blocks(PAGES[page]) if page not in SEPARATELY - {FAQ}]
+    assert kinds.count("python") > 25 and kinds.count("python raises") > 12
+    assert {kind for kind in kinds if kind.startswith("py")} <= {"python", "python raises", "python notest", "pycon"}
+    assert kinds.count("python notest") <= 3
+
+
+def test_the_readme_is_short():
+    assert len(PAGES["README.md"].splitlines()) < 200
+
+
+class TestErrorMessages:
+    """Those of the page of questions are real."""
+
+    def test_what_raises_them_raises_them(self, folder, monkeypatch):
+        names, told = {"exposure_env": exposure_env}, 0
+        for block, message in zip(blocks(PAGES[FAQ]), blocks(PAGES[FAQ])[1:], strict=False):
+            if block.kind == "python raises":
+                with monkeypatch.context() as patched:
+                    if not told:  # the first is of a process that has not imported the package
+                        for env_id in [env_id for env_id in gym.registry if env_id.startswith("Exposure/")]:
+                            patched.delitem(gym.registry, env_id)
+                    with pytest.raises(Exception) as raised:  # noqa: B017 - compared below, type and words
+                        executed(block.text, names)
+                assert message.kind == "text" and message.follows
+                words = ".*".join(map(re.escape, message.text.strip().split("...")))
+                assert re.match(words, f"{raised.type.__name__}: {raised.value}"), f"{raised.value!r}, not {words}"
+                told += 1
+        assert told > 12
+
+    def test_the_others_are_in_the_sources(self):
+        """Where no lines raise them there: a message is one of the sources', with something in place of each value."""
+        patterns = messages()
+        for before, block in zip([None, *blocks(PAGES[FAQ])], blocks(PAGES[FAQ]), strict=False):
+            if block.kind == "text" and not (before is not None and before.kind == "python raises"):
+                words = block.text.strip().split(": ", 1)[1]
+                assert any(pattern.match(words) for pattern in patterns), words
+
+    def test_a_message_that_is_not_there_is_seen(self):
+        assert not any(pattern.match("the moon is not a photo: give a photo") for pattern in messages())
+        assert any(pattern.match("nowhere is not a folder") for pattern in messages())
+
+
+def messages():
+    """Patterns of all messages of our own errors: texts with placeholders."""
+    found = []
+    for path in (path for package in ("exposure_env", "agents") for path in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[-1], ast.JoinedStr | ast.Constant):
+                parts = node.args[-1].values if isinstance(node.args[-1], ast.JoinedStr) else [node.args[-1]]
+                texts = [str(part.value) if isinstance(part, ast.Constant) else None for part in parts]
+                if sum(len(text or "") for text in texts) > 12:
+                    found.append(re.compile("".join(".+" if text is None else re.escape(text) for text in texts)))
+    return found
+
+
 def equations():
     """The rows of docs/equations.md: number, line, file."""
-    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in PAGES["docs/equations.md"].splitlines()
-            if re.match(r"\| \d+ \|", line)]
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")]
+            for line in PAGES["docs/equations.md"].splitlines() if re.match(r"\| \d+ \|", line)]
     return [(int(number), line.strip("`"), file.removesuffix(" |").strip("`")) for number, _, line, file in rows]
 
 
@@ -76,28 +132,25 @@ def test_every_equation_of_the_paper_names_the_line_that_holds_it():
         assert lines.count(line) == 1, f"eq. {number}: {file} has this line {lines.count(line)} times: {line}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/rewards.md"])
-def test_the_snippets_of_a_page_run_one_after_the_other(page, folder, one_thread):
-    names, shown = {}, 0
-    for snippet, expected in snippets(PAGES[page]):
-        told = executed(snippet, names)
-        if expected:
-            assert told == expected
-            shown += 1
-    assert shown >= 1 and len(FolderPhotos("my/folder")) == 2
-    assert names["model"].num_timesteps >= 8
+@pytest.mark.parametrize("page", sorted(PAGES.keys() - {"CHANGELOG.md"}))  # which tells of what was
+def test_the_paths_and_the_modules_that_a_page_names_are_there(page):
+    text = PAGES[page]
+    for place in set(re.findall(r"`((?:exposure_env|agents|examples|benchmarks|docs|tests)/[\w./*-]+)`", text)):
+        assert list(ROOT.glob(place.rstrip("/"))), f"{page}: {place}"
+    for place, _, anchor in set(re.findall(r"\]\(((?!http)[\w./-]*)(#([\w-]+))?\)", text)):
+        target = (ROOT / page).parent / place if place else ROOT / page
+        assert target.exists(), f"{page}: {place}"
+        assert not anchor or anchor in anchors(target.read_text("utf-8")), f"{page}: {place}#{anchor}"
+    for script in set(re.findall(r"python ((?:examples|benchmarks|docs)/\w+\.py)", text)):
+        assert (ROOT / script).exists(), f"{page}: {script}"
+    for name in set(re.findall(r"`((?:exposure_env|agents)(?:\.\w+)+)`", text)):
+        assert found(name), f"{page}: {name}"
 
 
-def test_the_paths_and_the_modules_that_pages_name_are_there():
-    for page, text in PAGES.items():
-        for place in set(re.findall(r"`((?:exposure_env|agents|examples|benchmarks|docs|tests)/[\w./*-]+)`", text)):
-            assert list(ROOT.glob(place.rstrip("/"))), f"{page}: {place}"
-        for place in set(re.findall(r"\]\(([\w./-]+)\)", text)):
-            assert (ROOT / page).parent.joinpath(place).exists(), f"{page}: {place}"
-        for script in set(re.findall(r"python ((?:examples|benchmarks|docs)/\w+\.py)", text)):
-            assert (ROOT / script).exists(), f"{page}: {script}"
-        for name in set(re.findall(r"`((?:exposure_env|agents)(?:\.\w+)+)`", text)):
-            assert found(name), f"{page}: {name}"
+def anchors(text):
+    """The headings of a page, as links name them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def found(dotted):
@@ -137,11 +190,11 @@ def test_the_pictures_of_the_house_are_those_of_the_sources():
 
 
 class TestAdding:
-    """Each of the page's recipes, and whether what it adds is really used."""
+    """Each of the guides' recipes, and whether what it adds is really used."""
 
     def test_a_reward_model(self):
         names = {}
-        executed(section("Add a reward model"), names)
+        executed(section("docs/rewards.md", "Add a reward model"), names)
         env = names["env"].unwrapped
         env.reset(seed=0)
         terminated = False
@@ -151,30 +204,27 @@ class TestAdding:
         assert reward == pytest.approx(info["score"] - info["input_score"])
 
     def test_a_rendering(self):
-        try:
-            executed(section("Add a rendering"), {})
-            env = ExposureEnv(fusion="soft_masks")
-            env.reset(seed=0)
-            assert is_additive("soft_masks") and env.step([0.5])[0].shape == (64, 64, 12)
-            photo = np.random.default_rng(0).random((1, 64, 64, 3), np.float32)
-            labels = (np.arange(64) // 32).repeat(64).reshape(1, 64, 64).astype(np.int32)  # the upper half, the lower
-            plan = RetouchPlan(labels[0], [1.0, -1.0], "soft_masks", {"feather": 3})
-            hard = fusion.FUSIONS["local"](photo, labels, plan.evs[None].astype(np.float32))[0]
-            assert 0.001 < np.abs(plan.render(photo[0]) - hard).mean() < 0.2  # softer, and not something else
-            large = apply_plan(plan, np.full((300, 200, 3), 120, np.uint8))
-            assert large[:5].min() > 140 > 100 > large[-5:].max()
-            with pytest.raises(ValueError, match="'width'"):
-                RetouchPlan(labels[0], [1.0, -1.0], "soft_masks", {"width": 3})
-        finally:
-            fusion.FUSIONS.pop("soft_masks", None)
+        executed(section("docs/own_rendering.md", "Add a rendering"), {})
+        env = ExposureEnv(fusion="soft_masks")
+        env.reset(seed=0)
+        assert is_additive("soft_masks") and env.step([0.5])[0].shape == (64, 64, 12)
+        photo = np.random.default_rng(0).random((1, 64, 64, 3), np.float32)
+        labels = (np.arange(64) // 32).repeat(64).reshape(1, 64, 64).astype(np.int32)  # the upper half, the lower
+        plan = RetouchPlan(labels[0], [1.0, -1.0], "soft_masks", {"feather": 3})
+        hard = fusion.FUSIONS["local"](photo, labels, plan.evs[None].astype(np.float32))[0]
+        assert 0.001 < np.abs(plan.render(photo[0]) - hard).mean() < 0.2  # softer, and not something else
+        large = apply_plan(plan, np.full((300, 200, 3), 120, np.uint8))
+        assert large[:5].min() > 140 > 100 > large[-5:].max()
+        with pytest.raises(ValueError, match="'width'"):
+            RetouchPlan(labels[0], [1.0, -1.0], "soft_masks", {"width": 3})
 
     def test_an_agent(self):
-        psnr = float(executed(section("Add an agent"), {}))
+        psnr = float(executed(section("docs/own_agent.md", "Add an agent"), {}))
         assert 10 < psnr < 40
 
     def test_a_protocol(self, folder, one_thread):
         names = {}
-        snippet = section("Add a protocol")
+        snippet = section("docs/benchmarks.md", "Add a protocol")
         small = ("replace(PRESETS[\"planes\"], total_timesteps=60, num_envs=4, n_batches=1, batch_size=4, width=4, "
                  "warm_up=1, n_critic=1, discriminator_batch_size=4, max_segments=3)")
         executed("from dataclasses import replace\n" + snippet.replace('PRESETS["planes"]', small), names)

@@ -32,6 +32,11 @@ def student(values: Sequence[float], confidence: float = 0.95) -> Interval:
 
     Raises:
         ValueError: If there are no values, one is not finite, or `confidence` doesn't lie between 0 and 1.
+
+    Examples:
+        >>> mean, low, high, n = student([2.1, 1.9, 2.0])
+        >>> round(mean, 2), round(low, 2), round(high, 2), n
+        (2.0, 1.75, 2.25, 3)
     """
     values = _checked(values, 1, confidence)
     spread = values.var(ddof=1) / len(values) if len(values) > 1 else float("nan")

@@ -194,7 +194,7 @@ plt.show()
 # %%
 # How the curves show it
 # ----------------------
-# ``exposure train`` draws all of this into ``curves.png``; ``examples/reading_the_curves.md`` explains every panel.
+# ``exposure train`` draws all of this into ``curves.png``; ``docs/reading_the_curves.md`` explains every panel.
 #
 # ======================================  ==================================================
 # what you see                            what it is

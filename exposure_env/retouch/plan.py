@@ -38,6 +38,11 @@ class RetouchPlan:
 
     Raises:
         ValueError: If a field is malformed or the labels are not exactly 0..K-1.
+
+    Examples:
+        >>> plan = RetouchPlan(np.array([[0, 0], [1, 1]]), [1.0, -0.5])    # upper half brighter, lower half darker
+        >>> plan.scaled(0.5).evs
+        array([ 0.5 , -0.25])
     """
 
     labels: np.ndarray

@@ -35,6 +35,12 @@ def psnr(images: Array, *, targets: Array | None, **context: Any) -> Array:
 
     Raises:
         ValueError: If there are no targets, or the images are integers.
+
+    Examples:
+        >>> import numpy as np
+        >>> target = np.full((1, 8, 8, 3), 0.5)
+        >>> psnr(target + 0.1, targets=target).round(2)
+        array([20.])
     """
     return -10 * array_namespace(images).log10(FLOOR - negative_mse(images, targets=targets))
 
