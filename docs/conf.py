@@ -108,14 +108,11 @@ def as_in_the_repository(app: Sphinx, name: str, source: list[str]) -> None:
     """Makes of a page that reads well in the repository one that Sphinx reads as well.
 
     The houses are drawn as SVG, since Mermaid would need a script to be fetched. Links to Markdown files outside docs/
-    become downloads. Pages of the table of contents that aren't there are left out.
+    become downloads.
     """
     if name == "architecture":
         source[0] = re.sub(r"<!-- house: (\w+) -->.*?<!-- /house -->", lambda found: (
             f'<div class="house">\n{draw_house.svg(found[1])}\n</div>'), source[0], flags=re.DOTALL)
-    if name == "index":
-        absent = [page for page in ("equations", "play") if not (DOCS / f"{page}.md").exists()]
-        source[0] = "".join(line for line in source[0].splitlines(True) if line.strip() not in absent)
     source[0] = re.sub(r"\]\((\.\./[\w./-]+\.md)\)", r"](path:\1)", source[0])
 
 
