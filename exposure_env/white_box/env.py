@@ -40,6 +40,11 @@ class WhiteBoxEnv(gym.Env):
     result minus that of the photo; less `reuse_penalty` if the filter was used before. Episodes terminate after
     `max_steps` filters; they are never truncated.
 
+    Unlike the paper: images are sRGB-encoded and confined to [0, 1] after each filter, so that the observation shows all
+    of the state; exposure and white balance act on linear light; white balance has two parameters, as the third only
+    scales all gains; saturation and contrast also go down; greys stay grey in saturation; the discount, the adversarial
+    reward and the penalty on entropy are the agent's affair.
+
     Info, with the same keys from `reset` to the last step:
 
     - "photo_index" (int): position in the data set; -1 for a photo from elsewhere.

@@ -1,11 +1,10 @@
 """The eight filters of "Exposure: A White-Box Photo Post-Processing Framework" (Hu et al., 2018).
 
-A filter takes images (N, H, W, 3), sRGB-encoded floats from 0, and parameters (N, K), NumPy arrays or Torch tensors.
-It returns images of the same dtype, not clipped, and lets gradients flow to both. Where all parameters are 0, it
-returns the images exactly. Each works pixel by pixel, so what was chosen on a thumbnail holds at any size.
+Form: A filter takes images (N, H, W, 3), sRGB-encoded floats from 0, and parameters (N, K), NumPy arrays or Torch
+tensors. It returns images of the same dtype, not clipped, and lets gradients flow to both. Where all parameters are 0,
+it returns the images exactly. Each works pixel by pixel, so what was chosen on a thumbnail holds at any size.
 
-Exposure and white balance multiply linear light, as in a camera; the others change encoded values. The paper multiplies
-the values of its raw photos, which are linear.
+Values: Exposure and white balance multiply linear light, as in a camera; the others change encoded values.
 """
 
 import math
@@ -135,7 +134,7 @@ def colour_curve(images: Array, parameters: Array) -> Array:
 
 FILTERS = {
     "exposure": Filter(exposure, 1, -3.5, 3.5, " EV"),
-    "gamma": Filter(gamma, 1, -math.log2(3), math.log2(3)),
+    "gamma": Filter(gamma, 1, -math.log2(3), math.log2(3), " (log2)"),
     "white_balance": Filter(white_balance, 2, -0.5, 0.5),
     "saturation": Filter(saturation, 1, -1.0, 1.0),
     "tone_curve": Filter(tone_curve, CURVE_STEPS, -1.0, 1.0),
