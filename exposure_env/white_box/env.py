@@ -16,11 +16,9 @@ from exposure_env.render import comparison
 from exposure_env.scenes import Scene, Scenes
 from exposure_env.settings import TaskConfig, checked
 from exposure_env.white_box.filters import FILTERS, NUM_PARAMETERS, PLACES, apply_filters, from_unit
+from exposure_env.white_box.planes import LAYOUT, observe
 
 NUM_FILTERS = len(FILTERS)
-LAYOUT = {  # where each part lies among the planes of an observation
-    "image": slice(0, 3), "steps_left": slice(3, 4), "used": slice(4, 4 + NUM_FILTERS),
-}  # fmt: skip
 NOTHING = -1  # the filter of the reset
 
 
@@ -40,10 +38,10 @@ class WhiteBoxEnv(gym.Env):
     result minus that of the photo; less `reuse_penalty` if the filter was used before. Episodes terminate after
     `max_steps` filters; they are never truncated.
 
-    Unlike the paper: images are sRGB-encoded and confined to [0, 1] after each filter, so that the observation shows all
-    of the state; exposure and white balance act on linear light; white balance has two parameters, as the third only
-    scales all gains; saturation and contrast also go down; greys stay grey in saturation; the discount, the adversarial
-    reward and the penalty on entropy are the agent's affair.
+    Unlike the paper: images are sRGB-encoded and confined to [0, 1] after each filter, so that the observation shows
+    all of the state; exposure and white balance act on linear light; white balance has two parameters, as the third
+    only scales all gains; saturation and contrast also go down; greys stay grey in saturation; the discount, the
+    adversarial reward and the penalty on entropy are the agent's affair.
 
     Info, with the same keys from `reset` to the last step:
 
@@ -107,7 +105,7 @@ class WhiteBoxEnv(gym.Env):
         self.scene: Scene | None = None
         self.image = self._before = np.empty((0, 0, 3), np.float32)  # so far, and one step earlier
         self.used = np.zeros(NUM_FILTERS, bool)
-        self._scenes = Scenes(self.photos, _undivided, config)
+        self.scenes = Scenes(self.photos, _undivided, config)
         self._info: dict[str, Any] = {}  # of the last step
 
     def reset(self, *, seed: int | None = None,
@@ -125,7 +123,7 @@ class WhiteBoxEnv(gym.Env):
             ValueError: If the seed isn't an integer from 0, or there is no such photo.
         """
         super().reset(seed=checked_seed(seed))
-        (self.scene,) = self._scenes.make([(options or {}).get("photo")], [self.np_random])
+        (self.scene,) = self.scenes.make([(options or {}).get("photo")], [self.np_random])
         self.image = self._before = self.scene.image
         self.used = np.zeros(NUM_FILTERS, bool)
         (score,) = self._scores(self.image)
@@ -204,10 +202,8 @@ class WhiteBoxEnv(gym.Env):
         return self._info | {"parameters": self._info["parameters"].copy()}
 
     def _observation(self) -> np.ndarray:
-        planes = np.empty(self.observation_space.shape, np.float32)
-        planes[..., LAYOUT["image"]] = self.image
-        planes[..., LAYOUT["steps_left"]] = 1.0 - self._info["step"] / self.max_steps
-        planes[..., LAYOUT["used"]] = self.used
+        left = 1.0 - self._info["step"] / self.max_steps
+        planes = observe(self.image[None], left, self.used[None].astype(np.float32))[0]
         return planes if self.obs_type == "float32" else np.rint(planes * 255).astype(np.uint8)
 
 
