@@ -14,6 +14,7 @@ from pathlib import Path
 import gymnasium as gym
 
 import exposure_env
+from exposure_env import white_box
 from exposure_env.episode import LAYOUT
 from exposure_env.settings import TASK_PRESETS, TaskConfig
 
@@ -23,15 +24,24 @@ ABOUT = {
     "fixed order, and after the last one the result is blended and scored.",
     "Exposure/Global-v0": "The whole photo is one segment, and one step exposes it. An episode is a single decision: a "
     "contextual bandit, for teaching and for first experiments.",
+    "Exposure/WhiteBox-v0": "The whole photo goes through one of eight filters per step, five of them by default, each "
+    "named and with parameters that a person can read: the decision process of *Exposure: A White-Box Photo "
+    "Post-Processing Framework* (Hu et al., 2018), to compare with.",
 }
 VERSIONS = {
     "Exposure/Local-v0": {"v0": "First version."},
     "Exposure/Global-v0": {"v0": "First version."},
+    "Exposure/WhiteBox-v0": {"v0": "First version."},
 }
 PARTS = {
     "photo": "the untouched photo, S_0", "segment": "the segment whose turn it is, the rest black",
     "local": "the image so far; in the last observation the finished blend", "mask": "where that segment is",
     "exposed": "where segments have been exposed", "progress": "fraction of the steps taken",
+}  # fmt: skip
+
+WHITE_BOX_PARTS = {
+    "image": "the image so far", "steps_left": "fraction of the steps that are left",
+    "used": "for each filter, in the order above, whether it was used",
 }  # fmt: skip
 
 
@@ -107,17 +117,23 @@ def shown(value: object) -> str:
     return code(f"{value:.4g}" if isinstance(value, float) else value)
 
 
-def played(env: gym.Env) -> list[dict]:
-    """The infos of an episode, from the reset to the last step."""
+def played(env: gym.Env, action: list[float] | None = None) -> list[dict]:
+    """The infos of an episode, from the reset to the last step, all of them with one action."""
     told, done = [env.reset(seed=1)[1]], False
     while not done:
-        _, _, done, _, info = env.step([0.25])
+        _, _, done, _, info = env.step([0.25] if action is None else action)
         told.append(info)
     return told
 
 
 def page(env_id: str) -> str:
     """The page of an environment, in Markdown."""
+    white = type(gym.make(env_id).unwrapped) is white_box.WhiteBoxEnv
+    return page_of_white_box(env_id) if white else page_of_segments(env_id)
+
+
+def page_of_segments(env_id: str) -> str:
+    """The page of an environment in which segments are exposed."""
     spec, env, plain = gym.spec(env_id), gym.make(env_id), exposure_env.ExposureEnv
     told, own = inspect.getdoc(plain), {name: repr(value) for name, value in spec.kwargs.items()}
     episode = played(env)
@@ -166,6 +182,54 @@ def page(env_id: str) -> str:
         f"`preset=\"paper\"` takes the paper's literal choices: {', '.join(literal)}.",
         "## Pictures", "`render_mode=\"rgb_array\"`: " + " ".join(inspect.getdoc(plain.render).split()) +
         "\n\n`render_mode=\"human\"` shows it in a window, through Gymnasium's wrapper (`pip install pygame-ce`).",
+        "## Versions", table(("version", "what changed"), *VERSIONS[env_id].items()),
+        "The number rises only when returns stop being comparable.",
+    ]) + "\n"
+
+
+def page_of_white_box(env_id: str) -> str:
+    """The page of an environment in which filters are applied."""
+    spec, env, plain = gym.spec(env_id), gym.make(env_id), white_box.WhiteBoxEnv
+    told, ends = inspect.getdoc(plain), played(env, [0.0, 1.0] + [0.0] * 7 + [-0.25] + [0.0] * 37)
+    signature, described = inspect.signature(plain.__init__).parameters, section(told, "Args")
+    filters = [(str(number), code(name), code(f"[{where.start}:{where.stop}]"), f"{one.low:.4g} to {one.high:.4g}",
+                inspect.getdoc(one.apply).splitlines()[0], section(one.apply.__doc__, "Args")["parameters"])
+               for number, (name, one) in enumerate(white_box.FILTERS.items()) for where in [white_box.PLACES[name]]]
+    keys = [(code(name), kind, sentence, *(shown(info[name]) if kind in ("int", "float") else ""
+                                           for info in (ends[0], ends[-1])))
+            for name, kind, sentence in listed(told, "Info")]
+    dictionary = gym.make(env_id, action_type="dict").action_space
+    planes = [(code(f"[..., {where.start}:{where.stop}]"), WHITE_BOX_PARTS[name])
+              for name, where in white_box.LAYOUT.items()]
+    return "\n\n".join([
+        f"# {env_id}",
+        "<!-- Written by docs/describe_environments.py: change the docstrings and run it again. -->",
+        ABOUT[env_id],
+        table(("", ""), ("Action space", code(env.action_space)), ("with `action_type=\"dict\"`", code(dictionary)),
+              ("Observation space", code(env.observation_space)),
+              ("Steps of an episode", str(env.unwrapped.max_steps)),
+              ("Time limit", "none" if spec.max_episode_steps is None else str(spec.max_episode_steps)),
+              ("Make it", code(f'gym.make("{env_id}")')),
+              ("Many at once", code(f'gym.make_vec("{env_id}", num_envs=8)') + ", one after the other")),
+        "## Action space", paragraph(told, "Action"),
+        "## Filters", paragraph(white_box.filters.__doc__, "Form"),
+        paragraph(white_box.filters.__doc__, "Values"),
+        table(("number", "filter", "places among the parameters", "range", "what comes out", "parameters"), *filters),
+        "## Observation space", paragraph(told, "Observation"), table(("planes", "what they show"), *planes),
+        "## Reward", paragraph(told, "Reward"),
+        "## Where it differs from the paper", paragraph(told, "Unlike the paper"),
+        "## Starting an episode", inspect.getdoc(plain.reset).splitlines()[0],
+        table(("key of `options`", "type", "what it is"),
+              *((code(name), *about) for name, *about in listed(told, "Options of"))),
+        "## End of an episode", "`terminated` after `max_steps` filters; never `truncated`. A step after the end, or "
+        "before the first reset, is a ValueError.",
+        "## Info", "The same keys from the reset to the last step. The examples are of `reset(seed=1)` and gamma "
+        "(filter 1) at a quarter below the middle of its range, five times.",
+        table(("key", "type", "what it is", "at the reset", "at the end"), *keys),
+        "## Arguments", "Of `gym.make`, `gym.make_vec` and `WhiteBoxEnv` alike:",
+        table(("argument", "what it is", "default"),
+              *((code(name), described[name], code(repr(signature[name].default))) for name in described)),
+        "## Pictures", "`render_mode=\"rgb_array\"`: " + " ".join(inspect.getdoc(plain.render).split()),
         "## Versions", table(("version", "what changed"), *VERSIONS[env_id].items()),
         "The number rises only when returns stop being comparable.",
     ]) + "\n"

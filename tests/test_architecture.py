@@ -19,7 +19,7 @@ FLOORS = {
     "exposure_env": [
         "acceleration drawing errors image parsing threads", "pyramid resizing", "files fusion",
         "episode photos segmentation", "decoding increments render retouch rewards settings",
-        "kernels observations scenes", "task", "infos panels", "env vector",
+        "kernels observations scenes", "task", "infos panels", "env vector white_box",
     ],
     "agents": [
         "arrays encoding errors exploration json_files locks planes playing serving typed vec_env weights",
@@ -205,7 +205,7 @@ def test_a_fresh_process_that_plays_an_episode_loads_no_torch():
 import sys
 import gymnasium as gym
 import exposure_env
-for id in ("Exposure/Local-v0", "Exposure/Global-v0"):
+for id in ("Exposure/Local-v0", "Exposure/Global-v0", "Exposure/WhiteBox-v0"):
     env = gym.make(id, render_mode="rgb_array")
     env.reset(seed=0)
     terminated = False

@@ -27,7 +27,7 @@ ids = pytest.mark.parametrize("id", [LOCAL, GLOBAL], ids=["local", "global"])
 
 def test_registering_again_changes_nothing():
     specs = {id: gym.spec(id) for id in gym.registry if id.startswith("Exposure/")}
-    assert set(specs) == {"Exposure/Local-v0", "Exposure/Global-v0"}
+    assert set(specs) == {"Exposure/Local-v0", "Exposure/Global-v0", "Exposure/WhiteBox-v0"}
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # Gymnasium warns of an id that is overwritten
         importlib.reload(exposure_env)

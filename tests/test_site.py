@@ -106,7 +106,7 @@ class TestEnvironments:
 
     def test_pages_are_those_of_the_code(self):
         described = program("describe_environments")
-        assert len(described.ids()) == 2
+        assert len(described.ids()) == 3
         for env_id in described.ids():
             name = described.file_name(env_id)
             assert described.page(env_id) == PAGES[f"docs/environments/{name}"], "run docs/describe_environments.py"
