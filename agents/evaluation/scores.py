@@ -52,7 +52,10 @@ class Scores(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """An estimate with both intervals; `n` of each is the number of seeds, the smaller one of two methods."""
+    """An estimate with both intervals; `n` is the number of seeds, the smaller one of two methods.
+
+    Where nothing learns, `n` of the second is the number of photos.
+    """
 
     value: float
     over_seeds: Interval  # these photos; without ends for one seed, and for methods that don't learn
@@ -149,8 +152,10 @@ def _aligned(ours: Scores, theirs: Scores) -> list[Scores]:
 
 def _estimate(statistic: Callable[..., float], scores: Sequence[Scores], confidence: float) -> Estimate:
     value, *ends = _both(statistic, scores, confidence)
-    num = min([len(each.seeds) for each in scores if each.learned], default=1)
-    return Estimate(float(value), *(Interval(float(value), *map(float, each), num) for each in ends))
+    seeds = [len(each.seeds) for each in scores if each.learned]
+    nums = min(seeds, default=1), min(seeds, default=len(scores[0].photos))
+    return Estimate(float(value), *(Interval(float(value), *map(float, each), num)
+                                    for each, num in zip(ends, nums, strict=True)))
 
 
 def _both(statistic: Callable[..., np.ndarray], scores: Sequence[Scores], confidence: float) -> tuple[np.ndarray, ...]:
