@@ -268,3 +268,14 @@ class TestCoverage:
         drawn = rng.integers(num, size=(1000, num))  # the same resamples for all: they only stand for all there are
         low, high = np.quantile(values[:, drawn].mean(-1), [0.025, 0.975], axis=1)
         assert np.mean((low <= 0) & (0 <= high)) == pytest.approx(expected, abs=0.015)
+
+    @pytest.mark.parametrize(("num", "expected"), [(3, 0.79), (5, 0.89)])
+    def test_of_a_bootstrap_of_both_seeds_and_photos_it_would_be_too_low_too(self, num, expected):
+        """Where it is the seeds that differ: there the interval of `mean` covers."""
+        rng = np.random.default_rng(0)
+        gains = simulated(1000, num, 40, 0.0, 0.3, 0.5, rng)
+        seeds, photos = (rng.multinomial(size, [1 / size] * size, size=1000) / size for size in (num, 40))
+        drawn = np.einsum("rs,tsr->tr", seeds, gains @ photos.T)
+        low, high = np.quantile(drawn, [0.025, 0.975], axis=1)
+        assert np.mean((low <= 0) & (0 <= high)) == pytest.approx(expected, abs=0.015)
+        assert coverage([mean(scores(each)).over_both for each in gains]) >= 0.93
