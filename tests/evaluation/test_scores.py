@@ -173,7 +173,7 @@ class TestDifference:
             difference(scores(five), scores(five[:, :11]))
 
     @pytest.mark.parametrize(("method", "seeds", "ratio"), [("I", 5, 4.34), ("regression", 3, 0.98)])
-    def test_on_the_stored_table_pairing_makes_the_interval_narrower_where_methods_are_alike(self, method, seeds, ratio):
+    def test_pairing_makes_stored_intervals_narrower_where_methods_are_alike(self, method, seeds, ratio):
         """Over seeds, from the runs' means, which are all that the table keeps: II minus the other."""
         with (ROOT / "examples" / "results" / "uneven-v1.csv").open(newline="") as file:
             lines = list(csv.DictReader(file))
