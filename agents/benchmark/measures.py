@@ -57,6 +57,19 @@ def set_distances(ours: np.ndarray, theirs: np.ndarray) -> list[float]:
     return [float(wasserstein_distance(*columns)) for columns in zip(ours.T, theirs.T, strict=True)]
 
 
+def photograph(name: str, settings: dict[str, Any]) -> str:
+    """The name of the photograph that a tested photo shows, whole or cropped.
+
+    Args:
+        name: The name of the photo.
+        settings: "settings" of a cell. Protocols with folds test whole photographs. Elsewhere the names of crops end in
+            their number, or in top, left and side for the sample photos.
+    """
+    if settings.get("fold") is not None:
+        return name
+    return re.sub(r"(_\d+){3}(_m)?$" if settings.get("photos") == "sample photos" else r"_\d+$", "", name)
+
+
 def photographs(photos: list[dict[str, Any]], settings: dict[str, Any]) -> dict[str, float]:
     """The gain in PSNR of each photograph [dB], the mean over its crops, by the photograph's name.
 
@@ -64,16 +77,11 @@ def photographs(photos: list[dict[str, Any]], settings: dict[str, Any]) -> dict[
 
     Args:
         photos: "photos" of one or several cells.
-        settings: "settings" of a cell. Protocols with folds test whole photographs. Elsewhere the names of crops end in
-            their number, or in top, left and side for the sample photos.
+        settings: See `photograph`.
     """
-    if settings.get("fold") is not None:
-        crop = "$"
-    else:
-        crop = r"(_\d+){3}(_m)?$" if settings.get("photos") == "sample photos" else r"_\d+$"
     gains: dict[str, list[float]] = {}
     for photo in photos:
-        gains.setdefault(re.sub(crop, "", photo["name"]), []).append(photo["psnr"] - photo["input_psnr"])
+        gains.setdefault(photograph(photo["name"], settings), []).append(photo["psnr"] - photo["input_psnr"])
     return {name: float(np.mean(group)) for name, group in gains.items()}
 
 

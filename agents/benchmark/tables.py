@@ -12,11 +12,13 @@ from agents.benchmark.measures import photographs, plain, summary, total_cost
 from agents.benchmark.methods import BASELINES, GLOBAL_NAME, METHODS
 from agents.benchmark.protocols import NUM_FOLDS
 from agents.evaluation.formatting import UNKNOWN, aligned, ends, markdown, number, with_ends
-from agents.evaluation.statistics import Interval, crossed, paired, student
+from agents.evaluation.scores import Estimate, Scores, difference, interquartile_mean, mean, probability_of_improvement
+from agents.evaluation.statistics import Interval, paired, student
 
 REFERENCE = "paired"  # what the others are compared with, if nothing else is asked for
 CEILING = "regression"
-INTERVALS = ("gain", "crossed", "to_reference", "to_global", "nearer")
+INTERVALS = ("gain", "crossed", "to_reference", "to_reference_crossed", "to_global", "nearer", "iqm", "iqm_crossed",
+             "improvement", "improvement_crossed")
 
 
 class MethodRun(NamedTuple):
@@ -90,6 +92,7 @@ class MethodRow(NamedTuple):
     gain: Interval  # over the untouched photos, over seeds; without ends for a single one [dB]
     crossed: Interval | None  # the same, over seeds and photographs; of a baseline, over photographs
     to_reference: Interval | None  # gain minus that of the table's reference, paired by seed [dB]
+    to_reference_crossed: Interval | None  # the same, paired by seed and photograph, over both [dB]
     to_global: Interval | None  # gain minus that of the same method with one EV for the whole photo, likewise [dB]
     nearer: Interval | None  # distance minus that of the table's reference, paired by seed: below 0 is nearer
     share: float  # the mean gain as a fraction of the regression's
@@ -101,6 +104,10 @@ class MethodRow(NamedTuple):
     distance: float  # to the experts' photos, see `measures.summary`
     cpu_seconds: float
     peak_mb: float
+    iqm: Interval  # of the gains, see `scores.interquartile_mean`, over seeds; without ends for a single one [dB]
+    iqm_crossed: Interval | None  # the same, over seeds and photographs [dB]
+    improvement: Interval | None  # see `scores.probability_of_improvement` on the table's reference, over seeds; 0 to 1
+    improvement_crossed: Interval | None  # the same, over seeds and photographs
 
 
 class Table(NamedTuple):
@@ -118,6 +125,7 @@ class Table(NamedTuple):
             "95 % over seeds": [ends(row.gain) for row in self.rows],
             "over seeds and photos": [ends(row.crossed) for row in self.rows],
             f"minus {self.reference}": [with_ends(row.to_reference) for row in self.rows],
+            f"minus {self.reference}, over photos too": [ends(row.to_reference_crossed) for row in self.rows],
             "local minus global": [with_ends(row.to_global) for row in self.rows],
             f"of the gain of {CEILING}": [number(row.share, ".0%").replace("%", " %") for row in self.rows],
             "SSIM": [number(row.ssim, ".3f") for row in self.rows],
@@ -131,8 +139,8 @@ class Table(NamedTuple):
             "peak [MB]": [number(row.peak_mb, ".0f") for row in self.rows],
             "seeds": [str(row.gain.n) for row in self.rows],
         }
-        optional = (f"minus {self.reference}", f"distance minus {self.reference}'s", "local minus global",
-                    f"of the gain of {CEILING}")
+        optional = (f"minus {self.reference}", f"minus {self.reference}, over photos too", "local minus global",
+                    f"distance minus {self.reference}'s", f"of the gain of {CEILING}")
         shown = {name: cells for name, cells in columns.items() if name not in optional or {*cells} - {UNKNOWN}}
         return [list(shown), *map(list, zip(*shown.values(), strict=True))]
 
@@ -145,7 +153,10 @@ class Table(NamedTuple):
         return markdown(self.lines())
 
     def csv(self) -> str:
-        """The table as CSV, with a column for each end of an interval, and the number of seeds behind it."""
+        """The table as CSV, with a column for each end of an interval, and the number of seeds behind it.
+
+        It has more than the text: the interquartile mean, and the probability of improvement on the reference.
+        """
         lines = []
         for row in self.rows:
             line: dict[str, Any] = {"reference": self.reference}
@@ -177,27 +188,40 @@ def table(finished: Sequence[MethodRun], reference: str | None = None) -> Table:
     rows = []
     for method, group in groups.items():
         theirs = [] if method == reference else groups.get(reference, [])
-        compared = {"to_reference": _difference(group, theirs), "nearer": _difference(group, theirs, "distance"),
+        to_reference = _difference(group, theirs)
+        compared = {"to_reference": to_reference, "nearer": _difference(group, theirs, "distance"),
                     "to_global": _difference(group, groups.get(method + GLOBAL_NAME, []))}
+        compared |= dict.fromkeys(("to_reference_crossed", "improvement", "improvement_crossed"))
+        if to_reference is not None:
+            ours, other = scores(group), scores(theirs)
+            better = probability_of_improvement(ours, other)
+            compared |= {"to_reference_crossed": _over_both(difference(ours, other)), "improvement": better.over_seeds,
+                         "improvement_crossed": _over_both(better)}
         rows.append(_row(group, ceiling, compared))
     return Table(rows, reference)
 
 
+def scores(group: Sequence[MethodRun]) -> Scores:
+    """The gains of a method's runs, by seed and photograph [dB].
+
+    Raises:
+        ValueError: If there are no runs.
+    """
+    return Scores.of({run.seed: run.photographs for run in group}, bool(group) and group[0].learned)
+
+
 def _row(group: list[MethodRun], ceiling: float, compared: dict[str, Interval | None]) -> MethodRow:
-    gain = student([run.gain for run in group])
+    gain, gains = student([run.gain for run in group]), scores(group)
     means = {name: _mean(group, name) for name in MethodRow._fields if name in group[0].results}
-    known = {"method": group[0].method, "gain": gain, "crossed": _crossed(group),
-             "share": gain.mean / ceiling if ceiling > 0 else math.nan}
+    middle = interquartile_mean(gains)
+    known = {"method": group[0].method, "gain": gain, "crossed": _over_both(mean(gains)), "iqm": middle.over_seeds,
+             "iqm_crossed": _over_both(middle), "share": gain.mean / ceiling if ceiling > 0 else math.nan}
     return MethodRow(**dict.fromkeys(MethodRow._fields, math.nan) | means | known | compared)
 
 
-def _crossed(group: list[MethodRun]) -> Interval | None:
+def _over_both(estimate: Estimate) -> Interval | None:
     """The interval over seeds and photographs; for a baseline, which has no seeds, over photographs."""
-    names = list(group[0].photographs)
-    gains = np.array([[run.photographs[name] for name in names] for run in group])
-    if len(group) > 1 and len(names) > 1:
-        return crossed(gains)
-    return None if group[0].learned else student(gains[0])
+    return None if math.isnan(estimate.over_both.low) else estimate.over_both
 
 
 def _difference(ours: list[MethodRun], theirs: list[MethodRun], what: str = "gain") -> Interval | None:

@@ -46,6 +46,28 @@ def test_over_seeds_and_photos_by_hand():
     assert found["I"].crossed is None  # one seed can't tell how others do
 
 
+def test_comparisons_by_photo_are_in_the_csv_and_their_interval_over_photos_in_the_text_too():
+    gains = np.array([[1.0, 4.0, 2.0], [2.0, 4.0, 3.0]])
+    cells = [cell("paired", seed, 15 + each) for seed, each in enumerate(gains)]
+    cells += [cell("II", seed, 15 + each + [0.5, -0.1, 0.2]) for seed, each in enumerate(gains)]
+    cells += [cell("oracle", 0, 15 + gains[0] + 5), cell("I", 7, 15 + gains[1])]
+    found = rows(cells)
+    ours = found["II"]
+    assert ours.to_reference_crossed == pytest.approx(crossed(np.tile([0.5, -0.1, 0.2], (2, 1))))
+    # photo a: 1.5 and 2.5 against 1 and 2, three of four; b: none; c: 2.2 and 3.2 against 2 and 3, three of four
+    assert ours.improvement.mean == pytest.approx(0.5) and ours.improvement.n == 2
+    assert ours.improvement_crossed.low < 0.5 < ours.improvement_crossed.high
+    assert ours.iqm.mean == pytest.approx(np.mean([2.2, 2.5, 3.2, 3.9])) and ours.iqm_crossed.n == 2
+    assert found["oracle"].improvement.mean == 1 and found["oracle"].iqm_crossed is not None
+    assert found["I"].iqm_crossed is None and math.isnan(found["I"].iqm.low)  # one seed
+    assert found["I"].to_reference_crossed is found["I"].improvement is None  # no seed in common
+    table = tables.table(tables.runs(cells))
+    low, high = ours.to_reference_crossed[1:3]
+    assert columns(table)["II"]["minus paired, over photos too"] == f"{low:+.2f} to {high:+.2f}"
+    line = {each["method"]: each for each in csv.DictReader(io.StringIO(table.csv()))}["II"]
+    assert (line["improvement_mean"], line["to_reference_crossed_low"]) == ("0.5", f"{low:.4f}")
+
+
 def test_crops_of_one_photograph_count_as_one():
     cells = [cell("II", seed, []) for seed in range(2)]
     for seed, each in enumerate(cells):

@@ -15,8 +15,8 @@ def simulated(trials, seeds, photos, between_photos, between_seeds, residual, rn
             + rng.normal(0, residual, (trials, seeds, photos)))
 
 
-def coverage(intervals):
-    return np.mean([interval.low <= 0 <= interval.high for interval in intervals])
+def coverage(intervals, truth=0.0):
+    return np.mean([interval.low <= truth <= interval.high for interval in intervals])
 
 
 class TestStudent:
