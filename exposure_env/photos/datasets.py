@@ -5,11 +5,9 @@ user's cache, and checked whenever they are opened; see `downloads`.
 """
 
 import os
-from pathlib import Path
 from typing import Literal
 
-from exposure_env.files import SUFFIXES
-from exposure_env.photos.downloads import Source, data_root, fetched, read_registry
+from exposure_env.photos.downloads import Source, data_root, photos_of, read_registry
 from exposure_env.photos.fivek import FiveKPhotos
 from exposure_env.photos.folders import FolderPhotos
 from exposure_env.photos.samples import sample_photos
@@ -43,7 +41,7 @@ def bsds500(split: Literal["train", "val", "test"], root: str | os.PathLike | No
         raise ValueError(f'split must be "train", "val" or "test", not {split!r}')
     layouts = ("BSDS500/data/images", "BSDS500/BSDS500/data/images", "bsds500/BSDS500/data/images", "images", ".")
     source = Source("bsds500", url, read_registry("bsds500"), layouts)
-    return _photos(fetched(source, root, f"{split}/", progress) / split, source, f"{split}/", max_side)
+    return photos_of(source, root, split, max_side, progress)
 
 
 def kodak(root: str | os.PathLike | None = None, *, url: str = KODAK_URL, max_side: int | None = 500,
@@ -64,7 +62,7 @@ def kodak(root: str | os.PathLike | None = None, *, url: str = KODAK_URL, max_si
         ConnectionError: If they have to be downloaded and can't be; it says which file to put where.
     """
     source = Source("kodak", url, read_registry("kodak"), ("Kodak", "kodak24"))
-    return _photos(fetched(source, root, "", progress), source, "", max_side)
+    return photos_of(source, root, "", max_side, progress)
 
 
 def fivek(root: str | os.PathLike | None = None, split: Literal["inputs", "experts", "test"] = "test", *,
@@ -84,12 +82,3 @@ def fivek(root: str | os.PathLike | None = None, split: Literal["inputs", "exper
         ValueError: If the split is another one, there is no index, or photos are missing; they are named.
     """
     return FiveKPhotos(data_root() / "fivek" if root is None else root, split, complete)
-
-
-def _photos(folder: Path, source: Source, part: str, max_side: int | None) -> FolderPhotos:
-    strange = [path.name for path in sorted(folder.iterdir())
-               if path.suffix.lower() in SUFFIXES and path.name[0] != "." and part + path.name not in source.registry]
-    if strange:
-        raise ValueError(f"{folder} holds photos that aren't of {source.name}: {', '.join(strange[:5])}; "
-                         "move them away")
-    return FolderPhotos(folder, max_side)

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from exposure_env.files import write_whole
+from exposure_env.files import SUFFIXES, write_whole
+from exposure_env.photos.folders import FolderPhotos
 
 REGISTRIES = Path(__file__).parent / "registries"
 VARIABLE = "EXPOSURE_DATA"
@@ -79,6 +80,22 @@ def fetched(source: Source, root: str | os.PathLike | None = None, part: str = "
             if missing := missing_files(folder, wanted):  # another process may have been faster
                 _complete(source, root, folder, missing, progress)
     return folder
+
+
+def photos_of(source: Source, root: str | os.PathLike | None = None, split: str = "", max_side: int | None = 500,
+              progress: bool = True) -> FolderPhotos:
+    """The photographs of a data set, or of one of the folders in it; see `fetched`, also for the errors.
+
+    Raises:
+        ValueError: If photos that the data set doesn't have lie among them.
+    """
+    part = f"{split}/" if split else ""
+    folder = fetched(source, root, part, progress) / split
+    strange = [path.name for path in sorted(folder.iterdir())
+               if path.suffix.lower() in SUFFIXES and path.name[0] != "." and part + path.name not in source.registry]
+    if strange:
+        raise ValueError(f"{folder} holds photos that aren't of {source.name}: {_shortened(strange)}; move them away")
+    return FolderPhotos(folder, max_side)
 
 
 def missing_files(folder: Path, registry: dict[str, str]) -> list[str]:

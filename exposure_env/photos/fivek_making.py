@@ -16,10 +16,10 @@ from exposure_env.files import ImageFile, load_image, remove_leftovers, save_ima
 from exposure_env.photos.fivek import COLUMNS, INDEX, MAX_SIDE, SIDES, id_ranges, photo_name, read_index, split_of
 from exposure_env.photos.fivek_files import Found, find_files, named
 from exposure_env.photos.prophoto import colour_space, prophoto_to_srgb
-from exposure_env.resizing import shrink
+from exposure_env.resizing import as_floats, shrink
 
 Untagged = Literal["prophoto", "srgb"]
-MAX_STRETCH = 1.02  # ratio of the two shapes: raw developers differ by some pixels at the border, a crop by more
+MAX_BORDER = 1.02  # ratio of two sizes: raw developers differ by some pixels at the border, a real crop by more
 MIN_LIKENESS = 0.5  # correlation of the two photos in grey; real pairs were measured to have 0.92 or more
 BATCH = 64  # photos after which the index is written: what a killed process has made is not made again
 
@@ -63,7 +63,8 @@ def make_fivek(root: str | os.PathLike, out: str | os.PathLike, inputs: str | os
                progress: Callable[[int, int], object] = lambda done, total: None) -> Report:
     """Makes finished photos of all pairs, and the index; what was made before of the same files is kept.
 
-    Each pair has one size, that of expert C's photo after shrinking. Files keep their 8 or 16 bits.
+    Each pair has one size, that of expert C's photo after shrinking: an input that is larger by a border of at most 2 %
+    loses the border, and is resized if that isn't enough. Files keep their 8 or 16 bits.
 
     Args:
         root: Folder with FiveK in any layout; see `fivek_files`.
@@ -104,16 +105,8 @@ def make_fivek(root: str | os.PathLike, out: str | os.PathLike, inputs: str | os
     return Report(out, sorted(index), dict(sorted(problems.items())), files.absent)
 
 
-def finished(path: Path, untagged: Untagged | None, max_side: int) -> np.ndarray:
-    """A photo in sRGB, upright and shrunk: developed if it is a raw file, converted if it is in ProPhoto RGB.
-
-    Returns:
-        (H, W, 3) uint8 or uint16.
-
-    Raises:
-        ValueError: If the file can't be read, or its colours are unknown.
-        OSError: If there is no such file.
-    """
+def _loaded(path: Path, untagged: Untagged | None) -> tuple[np.ndarray, bool]:
+    # The pixels, upright, uint8 or uint16, developed if need be; and whether they are in ProPhoto RGB, else in sRGB.
     image = load_image(path)
     try:
         space = colour_space(image.icc)
@@ -124,8 +117,16 @@ def finished(path: Path, untagged: Untagged | None, max_side: int) -> np.ndarray
             raise ValueError(f"{path}: a 16-bit TIFF without a colour profile: say whose its colours are, by "
                              "--untagged prophoto or --untagged srgb")
         space = "ProPhoto RGB" if untagged == "prophoto" else "sRGB"
-    pixels = shrink(image.pixels, max_side)
-    return prophoto_to_srgb(pixels) if space == "ProPhoto RGB" else pixels
+    return image.pixels, space == "ProPhoto RGB"
+
+
+def _without_border(image: np.ndarray, target: np.ndarray) -> np.ndarray:
+    # Stretched instead, such a photo would lie two pixels beside its target at 500 pixels.
+    (height, width), (rows, columns) = image.shape[:2], target.shape[:2]
+    if not (rows <= height <= MAX_BORDER * rows and columns <= width <= MAX_BORDER * columns):
+        return image
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return image[top : top + rows, left : left + columns]
 
 
 def _make(pair: tuple[int, tuple[Found, Found]], root: Path, out: Path, before: dict, untagged: Untagged | None,
@@ -140,9 +141,12 @@ def _make(pair: tuple[int, tuple[Found, Found]], root: Path, out: Path, before: 
                for place, file in zip(places, found, strict=True)):
             return row | {"width": known["width"], "height": known["height"]}
     try:
-        image, target = (finished(file.path, untagged, max_side) for file in found)
+        (image, wide), (target, wide_target) = (_loaded(file.path, untagged) for file in found)
     except (ValueError, OSError) as error:
         return f"unreadable, {error}"
+    sides = (_without_border(image, target), wide), (target, wide_target)
+    image, target = (prophoto_to_srgb(shrink(pixels, max_side)) if wide else shrink(pixels, max_side)
+                     for pixels, wide in sides)
     if wrong := _wrong(image, target):
         return wrong
     height, width = target.shape[:2]
@@ -156,14 +160,14 @@ def _make(pair: tuple[int, tuple[Found, Found]], root: Path, out: Path, before: 
 def _wrong(image: np.ndarray, target: np.ndarray) -> str | None:
     (height, width), (rows, columns) = image.shape[:2], target.shape[:2]
     stretch = (width / height) / (columns / rows)
-    if max(stretch, 1 / stretch) > MAX_STRETCH:
+    if max(stretch, 1 / stretch) > MAX_BORDER:
         return (f"wrongly rendered: the input has the shape {width} x {height}, expert C's photo {columns} x {rows}; "
                 "one of them is cropped or turned")
     if image.shape == target.shape and image.dtype == target.dtype and np.array_equal(image, target):
         return "wrongly rendered: the input is the same as expert C's photo"
-    small = [cv2.resize(pixels.astype(np.float32).mean(axis=2), (32, 32), interpolation=cv2.INTER_AREA)
+    small = [cv2.resize(as_floats(pixels).mean(axis=2), (32, 32), interpolation=cv2.INTER_AREA)
              for pixels in (image, target)]
-    if all(grey.std() > 0 for grey in small):
+    if all(grey.std() > 1 / 255 for grey in small):  # flat ones have nothing to recognise
         likeness = np.corrcoef(small[0].ravel(), small[1].ravel())[0, 1]
         if likeness < MIN_LIKENESS:
             return f"wrongly rendered: input and expert C's photo show different things (correlation {likeness:.2f})"
