@@ -40,7 +40,7 @@ WITHOUT_GYMNASIUM = (
 )  # fmt: skip
 FILES = {
     "exposure_env.files.images", "exposure_env.files.raw", "exposure_env.files.regular", "exposure_env.files.whole",
-    "exposure_env.photos.datasets", "exposure_env.photos.downloads", "exposure_env.photos.fivek",
+    "exposure_env.photos.downloads", "exposure_env.photos.fivek_files", "exposure_env.photos.fivek_photos",
     "exposure_env.photos.fivek_making", "exposure_env.photos.folders", "exposure_env.rewards.scorer",
     "exposure_env.retouch.plan", "exposure_env.segmentation.label_files",
     "agents.benchmark.cells", "agents.benchmark.claims.tables", "agents.benchmark.results",

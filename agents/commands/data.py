@@ -30,16 +30,14 @@ class FiveK:
         """Makes the photos, and prints the report; the exit status is 1 if not all 5,000 are there."""
         from tqdm import tqdm
 
-        from exposure_env.photos.fivek import made_folder
-        from exposure_env.photos.fivek_making import make_fivek
+        from exposure_env.photos import make_fivek
 
-        out = self.out or made_folder(self.root, self.max_side)
         with tqdm(unit="photo", desc="FiveK") as bar:
             def progress(done: int, total: int) -> None:
                 bar.total = total
                 bar.update(done - bar.n)
 
-            report = make_fivek(self.root, out, self.inputs, self.targets, self.rendition, self.untagged,
+            report = make_fivek(self.root, self.out, self.inputs, self.targets, self.rendition, self.untagged,
                                 self.max_side, progress)
         print(report.text())
         return 0 if report.complete else 1
@@ -53,7 +51,7 @@ class BSDS500:
 
     def run(self) -> int:
         """Prints where the photos of each split are."""
-        from exposure_env.photos.datasets import bsds500
+        from exposure_env.photos import bsds500
 
         for split in ("train", "val", "test"):
             photos = bsds500(split, self.root)
@@ -69,7 +67,7 @@ class Kodak:
 
     def run(self) -> int:
         """Prints where the photos are."""
-        from exposure_env.photos.datasets import kodak
+        from exposure_env.photos import kodak
 
         photos = kodak(self.root)
         print(f"{len(photos)} photos in {photos.folder}")

@@ -8,7 +8,7 @@ import os
 from typing import Literal
 
 from exposure_env.photos.downloads import Source, data_root, photos_of, read_registry
-from exposure_env.photos.fivek import FiveKPhotos
+from exposure_env.photos.fivek_photos import FiveKPhotos
 from exposure_env.photos.folders import FolderPhotos
 from exposure_env.photos.samples import sample_photos
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exposure_env.files import RAW_SUFFIXES, SUFFIXES
-from exposure_env.photos.fivek import NUM_PHOTOS, SIDES, photo_name
+from exposure_env.photos.fivek_photos import NUM_PHOTOS, SIDES, photo_name
 
 _NAME = re.compile(r"a(\d{4})(?!\d).*", re.IGNORECASE)
 _EXPERT_C = re.compile(r"(.*expert|tiff16|exp)?c|exp|experts?|(labels?|groundtruth|gt|targets?|outputs?|retouched)")

@@ -13,8 +13,18 @@ import cv2
 import numpy as np
 
 from exposure_env.files import ImageFile, load_image, remove_leftovers, save_image, write_whole
-from exposure_env.photos.fivek import COLUMNS, INDEX, MAX_SIDE, SIDES, id_ranges, photo_name, read_index, split_of
 from exposure_env.photos.fivek_files import Found, find_files, named
+from exposure_env.photos.fivek_photos import (
+    COLUMNS,
+    INDEX,
+    MAX_SIDE,
+    SIDES,
+    id_ranges,
+    made_folder,
+    photo_name,
+    read_index,
+    split_of,
+)
 from exposure_env.photos.prophoto import colour_space, prophoto_to_srgb
 from exposure_env.resizing import as_floats, shrink
 
@@ -24,7 +34,7 @@ MIN_LIKENESS = 0.5  # correlation of the two photos in grey; real pairs were mea
 BATCH = 64  # photos after which the index is written: what a killed process has made is not made again
 
 
-class Report(NamedTuple):
+class FiveKReport(NamedTuple):
     """What became of a FiveK folder.
 
     Attributes:
@@ -57,10 +67,10 @@ class Report(NamedTuple):
         return "\n".join([*lines, *(named(number, problem) for number, problem in self.problems.items())])
 
 
-def make_fivek(root: str | os.PathLike, out: str | os.PathLike, inputs: str | os.PathLike | None = None,
+def make_fivek(root: str | os.PathLike, out: str | os.PathLike | None = None, inputs: str | os.PathLike | None = None,
                targets: str | os.PathLike | None = None, rendition: str | None = None,
                untagged: Untagged | None = None, max_side: int = MAX_SIDE,
-               progress: Callable[[int, int], object] = lambda done, total: None) -> Report:
+               progress: Callable[[int, int], object] = lambda done, total: None) -> FiveKReport:
     """Makes finished photos of all pairs, and the index; what was made before of the same files is kept.
 
     Each pair has one size, that of expert C's photo after shrinking: an input that is larger by a border of at most 2 %
@@ -68,7 +78,7 @@ def make_fivek(root: str | os.PathLike, out: str | os.PathLike, inputs: str | os
 
     Args:
         root: Folder with FiveK in any layout; see `fivek_files`.
-        out: Folder to write `input`, `expert_c` and the index to.
+        out: Folder to write `input`, `expert_c` and the index to; None for ROOT/fivek_500, as `max_side` says.
         inputs: Folder of the inputs, if its name doesn't tell.
         targets: Folder of expert C's photos, likewise.
         rendition: Which inputs to take if there are several; see `find_files`.
@@ -82,7 +92,7 @@ def make_fivek(root: str | os.PathLike, out: str | os.PathLike, inputs: str | os
     """
     if max_side < 1:
         raise ValueError(f"max_side is {max_side}, but must be 1 or more")
-    root, out = Path(root), Path(out)
+    root, out = Path(root), made_folder(root, max_side) if out is None else Path(out)
     inputs, targets = (None if folder is None else Path(folder) for folder in (inputs, targets))
     files = find_files(root, inputs, targets, rendition, leave_out=out)
     before, index, problems, parts = read_index(out), {}, dict(files.problems), split_of()
@@ -102,7 +112,7 @@ def make_fivek(root: str | os.PathLike, out: str | os.PathLike, inputs: str | os
             _write_index(out, before | index)
             progress(first + len(batch), len(todo))
     _write_index(out, index)
-    return Report(out, sorted(index), dict(sorted(problems.items())), files.absent)
+    return FiveKReport(out, sorted(index), dict(sorted(problems.items())), files.absent)
 
 
 def _loaded(path: Path, untagged: Untagged | None) -> tuple[np.ndarray, bool]:

@@ -14,8 +14,8 @@ from agents.cli import main
 from exposure_env.files import ImageFile, load_image, save_image
 from exposure_env.photos import PairedPhotos
 from exposure_env.photos.datasets import fivek
-from exposure_env.photos.fivek import fivek_ids, id_ranges, read_index
 from exposure_env.photos.fivek_making import make_fivek
+from exposure_env.photos.fivek_photos import fivek_ids, id_ranges, read_index
 from exposure_env.photos.prophoto import prophoto_to_srgb
 from tests.files.small import ICC
 from tests.files.test_raw import srgb, write_dng
