@@ -8,6 +8,7 @@ import importlib
 import os
 import shutil
 import zipfile
+import zlib
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -118,30 +119,19 @@ def missing_files(folder: Path, registry: dict[str, str]) -> list[str]:
     return missing
 
 
-def unpack(archive: Path, registry: dict[str, str], folder: Path) -> list[str]:
-    """Unpacks those files of a zip archive that the registry knows and the folder lacks, whatever their names there.
-
-    Returns:
-        Names of the registry's files that are in neither.
-
-    Raises:
-        ValueError: If the file is no whole zip archive.
-    """
+def _unpack(archive: Path, registry: dict[str, str], folder: Path) -> None:
+    # Only files that the registry knows and the folder lacks, whatever their names in the archive.
     lacking: dict[str, list[str]] = {}
     for name in missing_files(folder, registry):
         lacking.setdefault(registry[name], []).append(name)
     suffixes = tuple({Path(name).suffix for name in registry})
-    try:
-        with zipfile.ZipFile(archive) as packed:
-            for entry in packed.infolist():
-                if entry.filename.lower().endswith(suffixes) and lacking:
-                    content = packed.read(entry)
-                    for name in lacking.pop(hashlib.sha256(content).hexdigest(), ()):
-                        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                        write_whole(folder / name, content)
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(f"{archive} is not a whole zip archive: {error}") from error
-    return [name for names in lacking.values() for name in names]
+    with zipfile.ZipFile(archive) as packed:
+        for entry in packed.infolist():
+            if entry.filename.lower().endswith(suffixes) and lacking:
+                content = packed.read(entry)
+                for name in lacking.pop(hashlib.sha256(content).hexdigest(), ()):
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    write_whole(folder / name, content)
 
 
 def _complete(source: Source, root: Path, folder: Path, missing: list[str], progress: bool) -> None:
@@ -149,9 +139,12 @@ def _complete(source: Source, root: Path, folder: Path, missing: list[str], prog
     by_hand = f"put the archive {source.url} at {given}, or the photos at {folder}, as {missing[0]} and so on"
     try:
         archive = given if given.is_file() else _download(source, aside, by_hand, progress)
-        unpack(archive, source.registry, folder)
+        origin = given if archive == given else source.url
+        try:
+            _unpack(archive, source.registry, folder)
+        except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+            raise ValueError(f"{origin} is not a whole zip archive ({error}); take another copy: {by_hand}") from error
         if lost := missing_files(folder, {name: source.registry[name] for name in missing}):
-            origin = given if archive == given else source.url
             raise ValueError(f"{origin} lacks, or has changed, {_shortened(lost)}; take another copy: {by_hand}")
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -31,7 +31,7 @@ from exposure_env.resizing import as_floats, shrink
 Untagged = Literal["prophoto", "srgb"]
 MAX_BORDER = 1.02  # ratio of two sizes: raw developers differ by some pixels at the border, a real crop by more
 MIN_LIKENESS = 0.5  # correlation of the two photos in grey; real pairs were measured to have 0.92 or more
-BATCH = 64  # photos after which the index is written: what a killed process has made is not made again
+BATCH = 16  # photos after which the index is written: what a killed process has made is not made again
 
 
 class FiveKReport(NamedTuple):
@@ -61,9 +61,10 @@ class FiveKReport(NamedTuple):
         for part in dict.fromkeys(parts.values()):
             ids = [number for number, name in parts.items() if name == part]
             lines.append(f"  {part}: {len(made.intersection(ids))} of {len(ids)}")
-        for side, ids in self.absent.items():
+        neither = set.intersection(*map(set, self.absent.values()))
+        for what, ids in {"": neither, **{f" {side}": set(ids) - neither for side, ids in self.absent.items()}}.items():
             if ids:
-                lines.append(f"missing, {side} ({len(ids)}): {id_ranges(ids)}")
+                lines.append(f"missing{what} ({len(ids)}): {id_ranges(list(ids))}")
         return "\n".join([*lines, *(named(number, problem) for number, problem in self.problems.items())])
 
 

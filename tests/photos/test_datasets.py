@@ -80,6 +80,17 @@ def left_behind(root):
     return {path.name for path in root.iterdir()} - {"tiny", ".tiny.lock"}
 
 
+def test_an_archive_damaged_on_its_way_is_named_by_its_address(tmp_path, server):
+    pack(server.folder / "photos.zip")
+    source = Source("tiny", server.url, REGISTRY)
+    content = (server.folder / "photos.zip").read_bytes()
+    for damaged in (content.replace(PHOTOS["val/2.png"], flipped(PHOTOS["val/2.png"])), b"<html>Please log in</html>"):
+        (server.folder / "photos.zip").write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"http.*photos\.zip is not a whole zip archive.*take another copy"):
+            fetched(source, tmp_path / "data", progress=False)
+        assert left_behind(tmp_path / "data") == set()
+
+
 @pytest.mark.parametrize("prefix", ["mirror-main/images/", "", "other/names/x"])
 def test_an_archive_is_downloaded_once_and_unpacked_whatever_its_layout(tmp_path, server, prefix):
     pack(server.folder / "photos.zip", prefix=prefix)
