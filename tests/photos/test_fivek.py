@@ -86,7 +86,8 @@ def test_ids_are_told_as_ranges():
 
 @pytest.mark.parametrize(("inputs", "targets"), [
     ("input", "expertC"), ("raw", "label"), ("fivek/Inputs/InputAsShotZeroed", "fivek/Experts/C"),
-    ("Input", "Label"), ("input/JPG/480p", "expertC/JPG/480p"), ("MITAboveFiveK/raw/Maker", "processed/tiff16_c"),
+    ("raw", "c"), ("Input", "Label"), ("input/JPG/480p", "expertC/JPG/480p"),
+    ("MITAboveFiveK/raw/Maker", "processed/tiff16_c"),
 ])  # fmt: skip
 def test_exports_in_common_layouts_are_indexed(tmp_path, inputs, targets):
     tree(tmp_path, INPUT + EXPERT + TEST, inputs, targets)
