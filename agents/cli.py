@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from agents.commands import AuditReward, CheckReward, LearnPreferences, Play, Prefer, Retouch, Show, load
+from agents.commands import AuditReward, CheckReward, Data, LearnPreferences, Play, Prefer, Retouch, Show, load
 from agents.errors import Diverged
 from agents.training.configuration import PRESETS, TrainConfig
 
@@ -165,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Annotated[Train, tyro.conf.subcommand("train")]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Benchmark, tyro.conf.subcommand("benchmark")]
+        | Annotated[Data, tyro.conf.subcommand("data")]
         | Annotated[Retouch, tyro.conf.subcommand("retouch")]
         | Annotated[Show, tyro.conf.subcommand("show")]
         | Annotated[Play, tyro.conf.subcommand("play")]

@@ -40,7 +40,8 @@ WITHOUT_GYMNASIUM = (
 )  # fmt: skip
 FILES = {
     "exposure_env.files.images", "exposure_env.files.raw", "exposure_env.files.regular", "exposure_env.files.whole",
-    "exposure_env.photos.folders", "exposure_env.rewards.scorer",
+    "exposure_env.photos.downloads", "exposure_env.photos.fivek_files", "exposure_env.photos.fivek_photos",
+    "exposure_env.photos.fivek_making", "exposure_env.photos.folders", "exposure_env.rewards.scorer",
     "exposure_env.retouch.plan", "exposure_env.segmentation.label_files",
     "agents.benchmark.cells", "agents.benchmark.claims.tables", "agents.benchmark.results",
     "agents.auditing.report", "agents.cli", "agents.commands.prefer", "agents.commands.retouch", "agents.json_files",
@@ -51,8 +52,8 @@ FILES = {
     "agents.training.run", "agents.training.run_folder", "agents.training.run_log", "agents.training.snapshots",
     "agents.weights",
 }  # fmt: skip
-TALKATIVE = {"agents.cli", "agents.commands.play", "agents.commands.prefer", "agents.commands.retouch",
-             "agents.commands.rewards"}
+TALKATIVE = {"agents.cli", "agents.commands.data", "agents.commands.play", "agents.commands.prefer",
+             "agents.commands.retouch", "agents.commands.rewards"}
 
 # What reads or writes files, by its last name; and where the last name means other things too, by its full name.
 FILE_CALLS = {
