@@ -197,18 +197,23 @@ def _crossed(group: list[MethodRun]) -> Interval | None:
     gains = np.array([[run.photographs[name] for name in names] for run in group])
     if len(group) > 1 and len(names) > 1:
         return crossed(gains)
-    return None if group[0].learned else student(gains[0])
+    return student(gains[0]) if len(names) > 1 and not group[0].learned else None
 
 
 def _difference(ours: list[MethodRun], theirs: list[MethodRun], what: str = "gain") -> Interval | None:
     """The difference in gain or in a result, paired by seed; a baseline is the same for all seeds."""
-    seeds = [{run.seed for run in group if run.learned} for group in (ours, theirs)]
+    seeds = [seeds_of(group) for group in (ours, theirs)]
     either = seeds[0] | seeds[1] or {0}
     values = []
     for group, own in zip((ours, theirs), seeds, strict=True):
         found = {run.seed: run.gain if what == "gain" else run.results[what] for run in group}
         values.append(found if own or not group else dict.fromkeys(either, found[group[0].seed]))
     return paired(*values) if values[0].keys() & values[1].keys() else None
+
+
+def seeds_of(group: Sequence[MethodRun]) -> set[int]:
+    """The seeds of a method's runs; none for a method that was not trained here and has a single run."""
+    return {run.seed for run in group if run.learned or len(group) > 1}
 
 
 def _mean(group: list[MethodRun], name: str) -> float:
