@@ -35,6 +35,7 @@ NAMES = re.compile(r"[\w][\w ,.+-]*")  # they become the names of files
 TELLTALES = {  # settings that only one of the algorithms keeps in its file, the most particular first
     "clip_range": PPO, "gae_lambda": A2C, "target_entropy": SAC, "target_policy_noise": TD3,
 }  # fmt: skip
+DIGITS = 16  # of a checksum: enough to tell files apart
 EDGE = 1e-6  # results may leave [0, 1] by so much, as rounding may have it
 Retouch = Callable[[np.ndarray], np.ndarray]
 
@@ -49,7 +50,9 @@ class Source(NamedTuple):
     @property
     def fingerprint(self) -> str:
         """What tells this agent from others: a checksum of the file, or of the module's source and the attribute."""
-        return checksum(self.path) if self.attribute is None else f"{self.attribute} of {source_of(self.path)}"
+        if self.attribute is None:
+            return checksum(self.path)[:DIGITS]
+        return f"{self.attribute} of {source_of(self.path)[:DIGITS]}"
 
 
 def parse_agents(options: Iterable[str]) -> dict[str, list[str]]:
@@ -200,7 +203,7 @@ def _model(path: Path) -> BaseAlgorithm:
     for name, kind in TELLTALES.items():
         if name in data:
             kind = DDPG if kind is TD3 and data.get("policy_delay") == 1 else kind
-            return kind.load(path, device="cpu")
+            return kind.load(path, device="cpu", custom_objects={"buffer_size": 1})  # it is to play, not to learn
     raise ValueError(f"{path} is of an algorithm that is not known here: give a PPO, A2C, SAC, TD3, DDPG or "
                      "DeepExposure, or a module:attribute that loads it")
 

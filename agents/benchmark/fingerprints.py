@@ -22,8 +22,10 @@ def version_of(photos: str | None) -> str:
 
 def source_of(path: Path) -> str:
     """An identifier of a module's source: of a file, or of all Python files of a package."""
-    files = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
-    sums = [f"{file.relative_to(path.parent).as_posix()} {checksum(file)}" for file in files]
+    if path.name != "__init__.py":
+        return checksum(path)
+    sums = [f"{file.relative_to(path.parent).as_posix()} {checksum(file)}"
+            for file in sorted(path.parent.rglob("*.py"))]
     return hashlib.sha256("\n".join(sums).encode()).hexdigest()
 
 

@@ -8,12 +8,14 @@ A process ends with the one that started it, however that ends: it watches its s
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from importlib import import_module
+from textwrap import shorten
 from threading import Event, Thread
 from typing import Any
 
@@ -109,7 +111,13 @@ def _in_process(kind: str, orders: Sequence[dict[str, Any]], running: list[subpr
     process.wait()
     running.remove(process)
     lines = lines if process.returncode > 0 and lines else [f"its process ended with status {process.returncode}"]
-    return None if process.returncode == 0 else lines[-1]
+    return None if process.returncode == 0 else _last_error(lines)
+
+
+def _last_error(lines: Sequence[str]) -> str:
+    """The error that a traceback ends with, on one line."""
+    starts = [number for number, line in enumerate(lines) if re.match(r"[A-Za-z_][\w.]*: ", line)]
+    return shorten(" ".join(lines[starts[-1] if starts else -1 :]), 500)
 
 
 def main() -> None:
