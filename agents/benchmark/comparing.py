@@ -48,12 +48,12 @@ def compared(finished: Sequence[MethodRun], ours: str, theirs: str) -> Compariso
     Raises:
         ValueError: If one has no finished run, they have no seed in common, or there is a single photograph.
     """
-    groups = {name: {run.seed: run for run in finished if run.method == name} for name in (ours, theirs)}
-    for name, group in groups.items():
+    groups = [{run.seed: run for run in finished if run.method == name} for name in (ours, theirs)]
+    for name, group in zip((ours, theirs), groups, strict=True):
         if not group:
             raise ValueError(f"{name!r} has no finished run: the methods that have are "
                              f"{sorted({run.method for run in finished})}")
-    seeded = [seeds_of([*group.values()]) for group in groups.values()]
+    seeded = [seeds_of([*group.values()]) for group in groups]
     own = [seeds for seeds in seeded if seeds]
     seeds = sorted(set.intersection(*own)) if own else [0]
     if not seeds:
@@ -63,7 +63,7 @@ def compared(finished: Sequence[MethodRun], ours: str, theirs: str) -> Compariso
         raise ValueError("a single photograph gives no interval")
     gains = [np.array([[(group[seed] if known else next(iter(group.values()))).photographs[name] for name in names]
                        for seed in seeds])
-             for group, known in zip(groups.values(), seeded, strict=True)]  # (S, P) each
+             for group, known in zip(groups, seeded, strict=True)]  # (S, P) each
     differences = gains[0] - gains[1]
     interval = crossed(differences) if len(seeds) > 1 else student(differences[0])
     return Comparison(ours, theirs, interval, len(seeds), len(names), float((differences.mean(0) > 0).mean()))

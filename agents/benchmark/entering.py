@@ -28,7 +28,8 @@ def enter_benchmark(protocol: str, agents: Mapping[str, str | Path | Sequence[st
     sources = {name: [str(each) for each in ([given] if isinstance(given, str | Path) else given)]
                for name, given in agents.items()}
     benchmark = make_benchmark(protocol, agents=sources, **options)
-    failures = [f"{cell.name}: {error}" for cell, error in benchmark.run(benchmark.cells([*sources]), jobs) if error]
+    cells = benchmark.cells([*sources]) if sources else []  # without a name it would be all of the benchmark's own
+    failures = [f"{cell.name}: {error}" for cell, error in benchmark.run(cells, jobs) if error]
     if failures:
         raise ValueError("; ".join(failures))
     return table(runs(read_cells(benchmark.out)))

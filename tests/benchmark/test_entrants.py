@@ -63,11 +63,13 @@ def own(tmp_path_factory) -> Path:
 def ppo(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("models") / "ppo.zip"
     env = gym.make("Exposure/Local-v0")
-    PPO("CnnPolicy", env, n_steps=4, batch_size=4, policy_kwargs=SMALL).save(path)
+    PPO("CnnPolicy", env, n_steps=4, batch_size=4, policy_kwargs=small()).save(path)
     return path
 
 
-SMALL = {"features_extractor_kwargs": {"features_dim": 4}}
+def small() -> dict:
+    """Arguments of a small policy; anew, since some algorithms add to them."""
+    return {"features_extractor_kwargs": {"features_dim": 4}}
 
 
 def entering(done: Benchmark, tmp_path: Path, agents: dict) -> Benchmark:
@@ -143,7 +145,7 @@ def test_another_file_is_not_taken_for_the_finished_one(done, own, tmp_path):
 def test_algorithms_are_told_apart_by_their_files(done, kind, tmp_path):
     env = gym.make("Exposure/Local-v0")
     sizes = {} if kind is A2C else {"buffer_size": 10}
-    model = kind("CnnPolicy", env, policy_kwargs=SMALL, seed=1, **sizes)
+    model = kind("CnnPolicy", env, policy_kwargs=small(), seed=1, **sizes)
     model.save(tmp_path / "model.zip")
     loaded = load_entrant(find_source(str(tmp_path / "model.zip")), done.trial(Cell("identity", 0)).task)
     observation = env.reset(seed=0)[0]
@@ -165,8 +167,8 @@ def test_our_own_agents_are_entered_by_zip_and_by_file(done, tmp_path):
 def test_agents_of_other_spaces_are_named_and_so_are_files_that_are_none(done, tmp_path):
     task = done.trial(Cell("identity", 0)).task
     models = {"cart": DQN("MlpPolicy", "CartPole-v1", buffer_size=10), "pendulum": PPO("MlpPolicy", "Pendulum-v1"),
-              "nine": PPO("CnnPolicy", gym.make("Exposure/Local-v0", planes="paper"), policy_kwargs=SMALL),
-              "larger": PPO("CnnPolicy", gym.make("Exposure/Local-v0", size=96), policy_kwargs=SMALL)}
+              "nine": PPO("CnnPolicy", gym.make("Exposure/Local-v0", planes="paper"), policy_kwargs=small()),
+              "larger": PPO("CnnPolicy", gym.make("Exposure/Local-v0", size=96), policy_kwargs=small())}
     for name, model in models.items():
         model.save(tmp_path / f"{name}.zip")
     (tmp_path / "text.zip").write_text("no zip")
