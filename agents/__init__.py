@@ -7,6 +7,7 @@ _PUBLIC = {
     "DeepExposure": "agents.deep_exposure",
     "DiscriminatorReward": "agents.rewards",
     "DiscriminatorTrainer": "agents.rewards",
+    "enter_benchmark": "agents.benchmark.entering",
     "evaluate": "agents.evaluation",
     "TorchReward": "agents.rewards",
     "check_reward_model": "agents.rewards",

@@ -107,6 +107,10 @@ class Evaluate:
 class Benchmark:
     """Train and test every method with every seed, and print the table; run it again to resume.
 
+    An agent of your own is tested as it is, and gets a row beside the others; nothing finished is run again:
+    exposure benchmark uneven-v1 --agent mine=model.zip
+    Two methods of a finished benchmark are compared by: exposure benchmark compare DIR A B
+
     The protocols: uneven-v1 (once called misexposed) and backlit-v1 take good photos and expose them wrongly, fivek
     takes an expert's retouches, and brackets-v1 dark and normal frames of the same scenes.
     """
@@ -116,32 +120,41 @@ class Benchmark:
     inputs: Folder = None  # for fivek, instead of --photos, and for brackets-v1: folder of the untouched photos
     targets: Folder = None  # folder of their retouched versions, under the same file names
     out: Folder = None  # folder of the results, one file per training or baseline; runs/benchmark-<protocol> by default
-    table: Folder = None  # folder to write <protocol>.csv (all runs), _table.csv, .md and .png to; none by default
+    table: Folder = None  # folder for <protocol>.csv (runs), _long.csv (photos), _table.csv, .md, .png; none by default
     reference: str | None = None  # method that the others are compared with; "paired" or the first learner by default
     methods: tuple[str, ...] = ()  # learners and baselines, see agents/benchmark/methods.py; by default the main ones
+    # agent of your own: NAME=model.zip (or run folder), NAME=module:attribute or NAME=file.py:attribute, something with
+    # predict, or a function from photo to photo; may be given several times, with the same NAME for further seeds
+    agent: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=AGENT")] = ()
     seeds: tuple[int, ...] = (0, 1, 2)  # seeds of the learners; a baseline runs once
     timesteps: int | None = None  # exposures to try in each training; by default the protocol's
     segmenter: str | None = None  # what cuts photos into segments, for all methods; by default the protocol's
     max_segments: int | None = None  # largest number of segments, likewise
     fusion: str | None = None  # how finished plans are rendered, likewise
     jobs: int = 1  # trainings at once, each in a process with one thread
+    shard: str = "1/1"  # "i/n", i from 1 to n: run only every n-th cell, for n commands at once that share --out
     quick: bool = False  # use a budget too small to learn anything, just to see it run
 
     def run(self) -> int:
         """Runs the missing cells, and prints the table of all finished ones."""
         from agents.benchmark import tables
         from agents.benchmark.cells import make_benchmark, read_cells
+        from agents.benchmark.entrants import parse_agents
         from agents.benchmark.figures import figure
+        from agents.benchmark.long_form import long_form
+        from agents.benchmark.workers import part
         from agents.pictures import write_figure
         from exposure_env.files import write_whole
 
         benchmark = make_benchmark(self.protocol, self.photos, self.inputs, self.targets, self.timesteps, self.out,
-                                   self.quick, self.segmenter, self.max_segments, self.fusion)
-        cells, failures = benchmark.cells(self.methods, self.seeds), []
+                                   self.quick, self.segmenter, self.max_segments, self.fusion,
+                                   parse_agents(self.agent))
+        cells, failures = benchmark.cells([*self.methods, *benchmark.agents], self.seeds), []
         known = {cell.method for cell in cells} | {cell["settings"]["method"] for cell in read_cells(benchmark.out)}
         if self.reference not in {None, *known}:
             raise ValueError(f"the reference must be one of {sorted(known)}, not {self.reference!r}")
-        left = sum(not benchmark.finished(cell) for cell in cells)
+        cells = part(cells, self.shard)
+        left = sum(map(len, benchmark.unfinished(cells)))
         print(f"{len(cells)} cells in {benchmark.out}, {left} of them still to run", file=sys.stderr)
         for done, (cell, error) in enumerate(benchmark.run(cells, self.jobs), 1):
             print(f"{done}/{left}  {cell.name}{'' if error is None else '  failed'}", file=sys.stderr)
@@ -151,12 +164,37 @@ class Benchmark:
         if self.table is not None:
             self.table.mkdir(parents=True, exist_ok=True)
             write_whole(self.table / f"{self.protocol}.csv", tables.runs_csv(finished))
+            write_whole(self.table / f"{self.protocol}_long.csv", long_form(read_cells(benchmark.out)))
             write_whole(self.table / f"{self.protocol}_table.csv", table.csv())
             write_whole(self.table / f"{self.protocol}.md", table.markdown())
             write_figure(self.table / f"{self.protocol}.png", figure(finished))
         for failure in failures:
             print(f"failed: {failure}", file=sys.stderr)
         return 1 if failures else 0
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Compare two methods of a finished benchmark: the difference in PSNR, paired by seed and photograph.
+
+    The exit status is 1 if A is worse than B: if the interval of A minus B lies wholly below 0. It is 0 otherwise.
+    """
+
+    out: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DIR")]]  # folder of the benchmark's results
+    a: tyro.conf.Positional[str]  # name of a method, as in the table
+    b: tyro.conf.Positional[str]  # name of the method that it is compared with
+
+    def run(self) -> int:
+        """Prints the difference and its interval."""
+        from agents.benchmark.cells import read_cells
+        from agents.benchmark.comparing import compared
+        from agents.benchmark.tables import runs
+
+        if not self.out.is_dir():
+            raise ValueError(f"there is no folder {self.out}")
+        comparison = compared(runs(read_cells(self.out)), self.a, self.b)
+        print(comparison.text())
+        return 1 if comparison.regression else 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -166,6 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Benchmark, tyro.conf.subcommand("benchmark")]
         | Annotated[Data, tyro.conf.subcommand("data")]
+        | Annotated[Compare, tyro.conf.subcommand("benchmark-compare")]
         | Annotated[Retouch, tyro.conf.subcommand("retouch")]
         | Annotated[Show, tyro.conf.subcommand("show")]
         | Annotated[Play, tyro.conf.subcommand("play")]
@@ -176,6 +215,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     config = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff)
     about = "Retouch photographs with an agent that exposes them segment by segment; train one, and judge it."
+    arguments = [*(sys.argv[1:] if arguments is None else arguments)]
+    if arguments[:2] == ["benchmark", "compare"]:  # no protocol is called so
+        arguments[:2] = ["benchmark-compare"]
     command = tyro.cli(commands, prog="exposure", description=about, config=config, args=arguments)
     try:
         return command.run()

@@ -10,6 +10,7 @@ import re
 import gymnasium as gym
 import numpy as np
 import pytest
+from stable_baselines3 import PPO
 
 import exposure_env
 from exposure_env import ExposureEnv, FolderPhotos, RetouchPlan, apply_plan, fusion
@@ -231,3 +232,14 @@ class TestAdding:
         learned, untouched = names["results"]
         assert len(learned["curve"]) > 2 and learned["psnr"] > 5 and untouched["psnr"] == untouched["input_psnr"]
         assert os.path.exists("runs/mine/II.safetensors")
+
+    def test_an_own_agent_in_the_benchmark(self, folder, one_thread):
+        page, names = PAGES["docs/benchmarks.md"], {}
+        (folder / "mine.py").write_text(next(block.text for block in blocks(page) if "def brighten" in block.text))
+        env = gym.make("Exposure/Local-v0")
+        PPO("CnnPolicy", env, policy_kwargs={"features_extractor_kwargs": {"features_dim": 4}}).save("ppo.zip")
+        told = executed(section("docs/benchmarks.md", "Enter your own agent"), names)
+        assert told.splitlines()[1].startswith("PPO ") and told.splitlines()[2].startswith("gamma ")
+        snippet = section("docs/benchmarks.md", "On many machines").replace("seeds=[0, 1, 2]", '["identity"]')
+        assert executed(snippet, {"__name__": "__main__"}) == "identity-seed0 is finished\n"
+        assert [row.method for row in names["table"].rows] == ["PPO", "gamma"]

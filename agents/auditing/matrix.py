@@ -17,8 +17,8 @@ from stable_baselines3.common.logger import configure
 from agents.auditing.audit import Audit, audit_reward, start
 from agents.auditing.search import best_plans
 from agents.baselines.replay import RelabelReplayBuffer
-from agents.benchmark.cells import version_of
 from agents.benchmark.data import misexposed_split
+from agents.benchmark.fingerprints import version_of
 from agents.benchmark.measures import versions
 from agents.benchmark.protocols import Split
 from agents.benchmark.results import is_finished, make_once

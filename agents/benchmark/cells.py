@@ -4,18 +4,19 @@ A cell is one method with one seed and, in the protocols of pairs, one fold. A t
 that its memory and processor time can be measured. Finished cells are skipped, so an interrupted benchmark can resume.
 """
 
-import hashlib
 import json
 import os
-import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cache, lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents.benchmark.data import find_folders, read_photos
+from agents.benchmark.entrants import check_name, find_source, run_entrant
+from agents.benchmark.fingerprints import fingerprint
 from agents.benchmark.methods import (
     BASELINES,
     FULL_SIZE,
@@ -32,14 +33,13 @@ from agents.benchmark.methods import (
     protocol_name,
 )
 from agents.benchmark.protocols import DEGRADATIONS, NUM_FOLDS, Split
-from agents.benchmark.results import make_once
+from agents.benchmark.results import differences, make_once
 from agents.benchmark.trials import Trial, run_baseline, run_learner
 from agents.benchmark.warm_starts import WarmStart, share
 from agents.benchmark.workers import run_batches
 from agents.benchmark.yardsticks import run_yardstick
 from agents.json_files import read_json
 from agents.training.configuration import PRESETS, TrainConfig, config_of
-from exposure_env.files import SUFFIXES, opened
 from exposure_env.fusion import resolve_fusion
 from exposure_env.photos import Photo
 
@@ -73,22 +73,28 @@ class Benchmark:
     config: TrainConfig
     out: str  # folder of the cells
     quick: bool = False  # whether nothing is to be learned, only to be tried
+    agents: dict[str, list[str]] = field(default_factory=dict)  # agents of one's own, see `entrants`: sources by name
 
     def __post_init__(self) -> None:
-        """Gives the protocol its present name."""
+        """Gives the protocol its present name, and checks those of the agents."""
         object.__setattr__(self, "protocol", protocol_name(self.protocol))
+        for name in self.agents:
+            check_name(name, (*METHODS, *BASELINES))
 
     def cells(self, methods: Sequence[str] = (), seeds: Sequence[int] = (0,)) -> list[Cell]:
-        """The cells of the methods, by default `methods.MAIN` and all baselines; a baseline has only one seed.
+        """The cells of the methods, by default `methods.MAIN` and all baselines.
+
+        A baseline has only one seed, and an agent of one's own one for each source.
 
         Raises:
             ValueError: If a method is unknown.
         """
-        known = known_methods(self.protocol)
+        known = [*known_methods(self.protocol), *self.agents]
         methods = methods or [*MAIN, *(name for name in known if name in BASELINES)]
         if unknown := [method for method in methods if method not in known]:
             raise ValueError(f"methods must be among {known}, not {unknown[0]!r}")
         pairs = [(name, 0) for name in methods if name in BASELINES]  # first, as they take only seconds
+        pairs += [(name, seed) for name in methods for seed in range(len(self.agents.get(name, ())))]
         methods = sorted(methods, key=lambda name: not name.startswith(WARM_START))  # others may begin from it
         pairs += [(name, seed) for seed, name in product(seeds, methods) if name in METHODS]
         chosen = range(NUM_FOLDS) if self.protocol in FULL_SIZE else (None,)
@@ -113,6 +119,8 @@ class Benchmark:
         config = {name: value for name, value in config.items() if name in names}
         settings = {"protocol": self.protocol, **cell._asdict(), "photos": fingerprint(self.folders),
                     "config": config, "off_policy": OFF_POLICY.get(cell.method), **YARDSTICKS.get(cell.method, {})}
+        if cell.method in self.agents:
+            settings["agent"] = find_source(self.agents[cell.method][cell.seed]).fingerprint
         return json.loads(json.dumps(settings))
 
     def finished(self, cell: Cell) -> bool:
@@ -124,13 +132,9 @@ class Benchmark:
         path = self.path(cell)
         if not path.exists():
             return False
-        old, new = (_flat(settings) for settings in (read_cell(path)["settings"], self.settings(cell)))
         defaults = json.loads(json.dumps(asdict(TrainConfig())))
-        old = {name: defaults[name] for name in new if name in defaults} | old  # an option added later had its default
-        differences = [f"{name} was {old.get(name)!r}, now {new.get(name)!r}" for name in {**old, **new}
-                       if old.get(name) != new.get(name)]
-        if differences:
-            raise ValueError(f"{path} was made with other settings: {'; '.join(differences[:4])}. Choose another "
+        if found := differences(read_cell(path)["settings"], self.settings(cell), defaults):
+            raise ValueError(f"{path} was made with other settings: {'; '.join(found[:4])}. Choose another "
                              "folder with --out, or delete the file")
         return True
 
@@ -166,6 +170,8 @@ class Benchmark:
             trial = self.trial(cell)
             if cell.method in YARDSTICKS:
                 return run_yardstick(trial)
+            if cell.method in self.agents:
+                return run_entrant(trial, find_source(self.agents[cell.method][cell.seed]))
             if cell.method in METHODS:
                 return run_learner(trial, path.with_suffix(""), self.warm_start(cell))
             return run_baseline(trial)
@@ -173,24 +179,47 @@ class Benchmark:
         make_once(path, lambda: self.finished(cell), lambda: self.settings(cell), work, list(self.folders.values()),
                   [path.with_suffix(suffix) for suffix in (".safetensors", ".zip")])
 
-    def run(self, cells: Sequence[Cell], jobs: int = 1) -> Iterator[tuple[Cell, str | None]]:
+    def run(self, cells: Sequence[Cell], jobs: int | Executor = 1) -> Iterator[tuple[Cell, str | None]]:
         """Runs the unfinished cells; yields each when it is over, with an error message or None.
 
         Args:
             cells: The cells; finished ones are skipped.
-            jobs: Number of processes at once, each with one thread.
+            jobs: Number of processes at once, each with one thread; or an executor whose workers start them. Its
+                workers must see the same folders.
 
         Raises:
-            ValueError: If a finished cell was made with other settings, or `jobs` is below 1.
+            ValueError: If a finished cell was made with other settings, or `jobs` is below 1. What is wrong with an
+                agent of one's own is told as its cells' error.
         """
-        left = [cell for cell in cells if not self.finished(cell)]
-        batches = [[cell] for cell in left if cell.method in METHODS]
-        if baselines := [cell for cell in left if cell.method not in METHODS]:
+        left, wrong = self.unfinished(cells)
+        yield from wrong.items()
+        batches = [[cell] for cell in left if cell.method not in BASELINES]
+        if baselines := [cell for cell in left if cell.method in BASELINES]:
             # They take seconds each: one process runs them all, and reads the photos of a fold once.
             batches.insert(0, sorted(baselines, key=lambda cell: cell.fold or 0))
-        orders = [[{**asdict(self), "cell": cell} for cell in batch] for batch in batches]
+        orders = [[{**asdict(self), "out": str(Path(self.out).resolve()), "cell": cell} for cell in batch]
+                  for batch in batches]
         for number, error in run_batches("cell", orders, jobs):
-            yield from ((cell, None if self.path(cell).exists() else error) for cell in batches[number])
+            for cell in batches[number]:
+                path = self.path(cell)
+                yield cell, None if path.exists() else error or f"it came to an end, but there is no {path.resolve()}"
+
+    def unfinished(self, cells: Sequence[Cell]) -> tuple[list[Cell], dict[Cell, str]]:
+        """The cells still to run, and those of agents of one's own with which something is wrong, with the error.
+
+        Raises:
+            ValueError: If a finished cell of another method was made with other settings.
+        """
+        left, wrong = [], {}
+        for cell in cells:
+            try:
+                left += [] if self.finished(cell) else [cell]
+                self.settings(cell)
+            except (ValueError, OSError) as error:
+                if cell.method not in self.agents:
+                    raise
+                wrong[cell] = f"{type(error).__name__}: {error}"
+        return [cell for cell in left if cell not in wrong], wrong
 
 
 def run_order(order: dict[str, Any]) -> None:
@@ -206,8 +235,8 @@ def run_order(order: dict[str, Any]) -> None:
 
 def make_benchmark(protocol: str, photos: Path | None = None, inputs: Path | None = None, targets: Path | None = None,
                    timesteps: int | None = None, out: Path | None = None, quick: bool = False,
-                   segmenter: str | None = None, max_segments: int | None = None, fusion: str | None = None
-                   ) -> Benchmark:
+                   segmenter: str | None = None, max_segments: int | None = None, fusion: str | None = None,
+                   agents: Mapping[str, Sequence[str]] | None = None) -> Benchmark:
     """The benchmark that a user's options describe.
 
     Args:
@@ -221,6 +250,7 @@ def make_benchmark(protocol: str, photos: Path | None = None, inputs: Path | Non
         segmenter: What cuts photos into segments, the same for all methods; by default the protocol's.
         max_segments: Largest number of segments, likewise.
         fusion: Rendering of the results, likewise.
+        agents: Sources of agents of one's own by name, see `entrants.find_source`; of each one for each seed.
 
     Raises:
         ValueError: If the protocol is unknown, its folders don't suit it, one is missing, or a setting makes no sense.
@@ -234,7 +264,8 @@ def make_benchmark(protocol: str, photos: Path | None = None, inputs: Path | Non
     config.check()
     resolve_fusion(config.fusion)
     return Benchmark(protocol, {name: str(place) for name, place in folders.items()}, config,
-                     str(out or Path("runs") / f"benchmark-{protocol}"), quick)
+                     str(out or Path("runs") / f"benchmark-{protocol}"), quick,
+                     {name: [*sources] for name, sources in (agents or {}).items()})
 
 
 @lru_cache(maxsize=1)
@@ -267,32 +298,3 @@ def read_cells(folder: str | os.PathLike) -> list[dict[str, Any]]:
         ValueError: If one of its JSON files is not a cell.
     """
     return [read_cell(path) for path in sorted(Path(folder).glob("*.json"))]
-
-
-def fingerprint(folders: dict[str, str]) -> str:
-    """An identifier of the photos wherever they are: their number, and a checksum of their names and contents."""
-    files = [f"{name} {path.name} {_checksum(path, *_version(path))}" for name, folder in sorted(folders.items())
-             for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in SUFFIXES and path.is_file()]
-    return f"{len(files)} files, {zlib.crc32(chr(10).join(files).encode()):08x}" if folders else "sample photos"
-
-
-def version_of(photos: str | None) -> str:
-    """The fingerprint of one folder of photos; None for the sample photos."""
-    return fingerprint({} if photos is None else {"photos": photos})
-
-
-def _version(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns
-
-
-@cache
-def _checksum(path: Path, size: int, time: int) -> str:
-    """A checksum of a file's content; read again when its size or modification time change."""
-    with opened(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    nested = [settings, *(value for value in settings.values() if isinstance(value, dict))]
-    return {name: value for part in nested for name, value in part.items() if not isinstance(value, dict)}

@@ -49,3 +49,22 @@ def make_once(path: Path, finished: Callable[[], bool], settings: Callable[[], d
             raise ValueError(f"the photos in {photos} were changed while {path.stem} ran: its results belong to "
                              "neither version, so they were not written")
         write_json(path, {"settings": before, **made})
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], defaults: dict[str, Any]) -> list[str]:
+    """What a result's settings were and what they are now, "name was 1, now 2", where they differ.
+
+    Args:
+        old: Settings, among them groups of settings as dicts.
+        new: Likewise.
+        defaults: What options were that `old` doesn't know, since they were added later.
+    """
+    old, new = _flat(old), _flat(new)
+    old = {name: defaults[name] for name in new if name in defaults} | old
+    return [f"{name} was {old.get(name)!r}, now {new.get(name)!r}" for name in {**old, **new}
+            if old.get(name) != new.get(name)]
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    nested = [settings, *(value for value in settings.values() if isinstance(value, dict))]
+    return {name: value for part in nested for name, value in part.items() if not isinstance(value, dict)}

@@ -207,7 +207,7 @@ def scores(group: Sequence[MethodRun]) -> Scores:
     Raises:
         ValueError: If there are no runs.
     """
-    return Scores.of({run.seed: run.photographs for run in group}, bool(group) and group[0].learned)
+    return Scores.of({run.seed: run.photographs for run in group}, bool(seeds_of(group)))
 
 
 def _row(group: list[MethodRun], ceiling: float, compared: dict[str, Interval | None]) -> MethodRow:
@@ -226,13 +226,18 @@ def _over_both(estimate: Estimate) -> Interval | None:
 
 def _difference(ours: list[MethodRun], theirs: list[MethodRun], what: str = "gain") -> Interval | None:
     """The difference in gain or in a result, paired by seed; a baseline is the same for all seeds."""
-    seeds = [{run.seed for run in group if run.learned} for group in (ours, theirs)]
+    seeds = [seeds_of(group) for group in (ours, theirs)]
     either = seeds[0] | seeds[1] or {0}
     values = []
     for group, own in zip((ours, theirs), seeds, strict=True):
         found = {run.seed: run.gain if what == "gain" else run.results[what] for run in group}
         values.append(found if own or not group else dict.fromkeys(either, found[group[0].seed]))
     return paired(*values) if values[0].keys() & values[1].keys() else None
+
+
+def seeds_of(group: Sequence[MethodRun]) -> set[int]:
+    """The seeds of a method's runs; none for a method that was not trained here and has a single run."""
+    return {run.seed for run in group if run.learned or len(group) > 1}
 
 
 def _mean(group: list[MethodRun], name: str) -> float:

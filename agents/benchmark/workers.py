@@ -8,12 +8,14 @@ A process ends with the one that started it, however that ends: it watches its s
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from importlib import import_module
+from textwrap import shorten
 from threading import Event, Thread
 from typing import Any
 
@@ -22,18 +24,35 @@ WORK = {  # modules with a `run_order`
 }  # fmt: skip
 
 
-def run_batches(kind: str, batches: Sequence[Sequence[dict[str, Any]]], jobs: int = 1
+def part(cells: Sequence[Any], shard: str) -> list[Any]:
+    """The cells of one shard "i/n", i from 1 to n: every n-th.
+
+    They are counted whether finished or not: else shards that start at different times would disagree on who runs what.
+
+    Raises:
+        ValueError: If the shard is of another form.
+    """
+    number, slash, count = shard.partition("/")
+    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise ValueError(f"a shard is i/n with i from 1 to n, such as 1/4, not {shard!r}")
+    return [*cells[int(number) - 1 :: int(count)]]
+
+
+def run_batches(kind: str, batches: Sequence[Sequence[dict[str, Any]]], jobs: int | Executor = 1
                 ) -> Iterator[tuple[int, str | None]]:
     """Runs batches of orders; yields the number of each batch when it is over, with an error message or None.
 
     Args:
         kind: Key of `WORK`.
         batches: Batches of orders; those of a batch run one after the other in one process.
-        jobs: Number of batches at once.
+        jobs: Number of batches at once; or an executor, each of whose workers starts such a process and waits for it.
 
     Raises:
         ValueError: If `jobs` is below 1.
     """
+    if isinstance(jobs, Executor):
+        yield from _over(jobs, kind, batches)
+        return
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
     running: list[subprocess.Popen] = []
@@ -48,6 +67,31 @@ def run_batches(kind: str, batches: Sequence[Sequence[dict[str, Any]]], jobs: in
         for process in list(running):
             process.terminate()
         pool.shutdown()
+
+
+def _over(executor: Executor, kind: str, batches: Sequence[Sequence[dict[str, Any]]]
+          ) -> Iterator[tuple[int, str | None]]:
+    """As `run_batches`. The executor remains its owner's: what has not begun is cancelled, what runs ends by itself."""
+    futures = {executor.submit(in_process, kind, batch): number for number, batch in enumerate(batches)}
+    try:
+        for future in as_completed(futures):
+            yield futures[future], _outcome(future)
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _outcome(future: Future) -> str | None:
+    """The error message or None; a worker that was lost is an error, too."""
+    try:
+        return future.result()
+    except (Exception, CancelledError) as error:  # executors have errors of their own
+        return f"{type(error).__name__}: {error}"
+
+
+def in_process(kind: str, orders: Sequence[dict[str, Any]]) -> str | None:
+    """Runs a batch of orders in a process of its own, which ends with this one; its error message or None."""
+    return _in_process(kind, orders, [], Event())
 
 
 def _in_process(kind: str, orders: Sequence[dict[str, Any]], running: list[subprocess.Popen],
@@ -67,7 +111,13 @@ def _in_process(kind: str, orders: Sequence[dict[str, Any]], running: list[subpr
     process.wait()
     running.remove(process)
     lines = lines if process.returncode > 0 and lines else [f"its process ended with status {process.returncode}"]
-    return None if process.returncode == 0 else lines[-1]
+    return None if process.returncode == 0 else _last_error(lines)
+
+
+def _last_error(lines: Sequence[str]) -> str:
+    """The error that a traceback ends with, on one line."""
+    starts = [number for number, line in enumerate(lines) if re.match(r"[A-Za-z_][\w.]*: ", line)]
+    return shorten(" ".join(lines[starts[-1] if starts else -1 :]), 500)
 
 
 def main() -> None:

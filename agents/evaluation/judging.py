@@ -78,8 +78,8 @@ class Evaluation(NamedTuple):
         means = [(np.dot(r.evs, r.areas), np.dot(np.nan_to_num(r.true_evs), r.areas)) for r in known]
         return {
             **{name: float(self.values(name).mean()) for name in ("mse", "psnr", "ssim")},
-            "mean_abs_ev": float(abs(evs).mean()),
-            "saturated": float((abs(evs) > 0.99 * self.max_ev).mean()),
+            "mean_abs_ev": _mean(abs(evs)),
+            "saturated": _mean(abs(evs) > 0.99 * self.max_ev),
             "ev_correlation": pearson(pairs),
             "per_photo_ev_correlation": pearson(means),
             "within_photo_ev_correlation": _mean([record.ev_correlation for record in self.records]),

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.benchmark.cells import Cell, fingerprint, make_benchmark
+from agents.benchmark.cells import Cell, make_benchmark
+from agents.benchmark.fingerprints import fingerprint
 from tests.kills import below
 from tests.repository import ROOT
 

@@ -27,7 +27,7 @@ def test_benchmark_prints_a_table_and_writes_it(folders, tmp_path, capsys):
     assert gains[0] == 0 and gains[1] > 5  # all one stop too dark
     assert "10 cells" in captured.err and "10/10" in captured.err
     assert {path.name for path in (tmp_path / "table").iterdir()} == {
-        "fivek.csv", "fivek_table.csv", "fivek.md", "fivek.png"}
+        "fivek.csv", "fivek_long.csv", "fivek_table.csv", "fivek.md", "fivek.png"}
     assert run(*arguments) == 0  # nothing is left to do
     again = capsys.readouterr()
     assert again.out == captured.out and "0 of them still to run" in again.err
@@ -44,6 +44,31 @@ def test_benchmark_prints_a_table_and_writes_it(folders, tmp_path, capsys):
     (folders / "six_photos" / "6.png").write_bytes((folders / "six_photos" / "0.png").read_bytes())
     assert run(*arguments) == 2
     assert "photos was '12 files" in (error := capsys.readouterr().err) and "now '13 files" in error
+
+
+def test_an_own_agent_gets_a_row_and_two_methods_are_compared(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text("def black(photo):\n    return 0 * photo\n\ndef same(photo):\n    return photo\n")
+    out, mine = tmp_path / "cells", tmp_path / "mine.py"
+    arguments = ["benchmark", "uneven-v1", "--quick", "--out", out]
+    assert run(*arguments, "--methods", "identity") == 0
+    capsys.readouterr()
+    assert run(*arguments, "--agent", f"black={mine}:black", "--agent", f"lost={mine}:lost") == 1
+    captured = capsys.readouterr()
+    assert [line.split()[0] for line in captured.out.splitlines()] == ["method", "identity", "black"]
+    assert "2 cells in" in captured.err and f"failed: lost-seed0: ValueError: {mine} has no 'lost'" in captured.err
+    assert run(*arguments, "--agent", f"black={mine}:same", "--agent", f"same={mine}:same") == 1
+    captured = capsys.readouterr()
+    assert "agent was 'black of" in captured.err and captured.out.splitlines()[-1].startswith("same ")
+    for ours, theirs, status, verdict in (("black", "identity", 1, "worse"), ("identity", "black", 0, "better"),
+                                          ("same", "identity", 0, "no clear difference")):
+        assert run("benchmark", "compare", out, ours, theirs) == status
+        assert (told := capsys.readouterr().out).strip().endswith(verdict) and f"of {ours} minus {theirs}: " in told
+    assert run("benchmark-compare", out, "black", "identity") == 1
+    assert run("benchmark", "compare", out, "black", "II") == 2 == run("benchmark", "compare", mine, "black", "same")
+    assert run(*arguments, "--agent", "II=mine.zip") == 2 == run(*arguments, "--shard", "3/2")
+    errors = capsys.readouterr().err
+    assert "'II' has no finished run" in errors and f"no folder {mine}" in errors
+    assert "give your agent another name" in errors and "not '3/2'" in errors
 
 
 def test_benchmark_knows_all_protocols_and_says_so(capsys):

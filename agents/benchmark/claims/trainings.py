@@ -16,9 +16,9 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.benchmark import trials
-from agents.benchmark.cells import version_of
 from agents.benchmark.claims.gradients import Gradients
 from agents.benchmark.data import misexposed_split
+from agents.benchmark.fingerprints import version_of
 from agents.benchmark.measures import machine, peak_mb, versions
 from agents.benchmark.protocols import Split
 from agents.benchmark.results import is_finished, make_once
