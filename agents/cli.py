@@ -109,7 +109,9 @@ class Benchmark:
 
     An agent of your own is tested as it is, and gets a row beside the others; nothing finished is run again:
     exposure benchmark uneven-v1 --agent mine=model.zip
-    Two methods of a finished benchmark are compared by: exposure benchmark compare DIR A B
+
+    Two methods of a finished benchmark are compared by:
+    exposure benchmark compare DIR A B
 
     The protocols: uneven-v1 (once called misexposed) and backlit-v1 take good photos and expose them wrongly, fivek
     takes an expert's retouches, and brackets-v1 dark and normal frames of the same scenes.
@@ -181,8 +183,8 @@ class Compare:
     """
 
     out: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DIR")]]  # folder of the benchmark's results
-    a: tyro.conf.Positional[str]  # name of a method, as in the table
-    b: tyro.conf.Positional[str]  # name of the method that it is compared with
+    a: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="A")]]  # name of a method, as in the table
+    b: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="B")]]  # name of the method that it is compared with
 
     def run(self) -> int:
         """Prints the difference and its interval."""

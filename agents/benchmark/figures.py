@@ -38,8 +38,9 @@ def figure(finished: Sequence[MethodRun]) -> Figure:
         else:
             shade = str(0.6 * baselines.index(method) / max(len(baselines) - 1, 1))
             style = ("-", "--", "-.", ":")[baselines.index(method) % 4]
-            curves.axhline(group[0].results["psnr"], color=shade, linestyle=style, linewidth=0.9, label=method)
-            plane.scatter(*points[0], color=shade, marker="x", s=36)
+            level = float(np.mean([run.results["psnr"] for run in group]))  # of several runs of an agent of one's own
+            curves.axhline(level, color=shade, linestyle=style, linewidth=0.9, label=method)
+            plane.scatter(*zip(*points, strict=True), color=shade, marker="x", s=36)
             plane.annotate(method, points[0], xytext=(5, 4), textcoords="offset points", fontsize="x-small")
     if finished:
         plane.axvline(finished[0].results["target_distance"], color="grey", linestyle=":", linewidth=0.9)
