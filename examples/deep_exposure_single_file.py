@@ -2,7 +2,7 @@
 
 python examples/deep_exposure_single_file.py (a task with a known answer: one EV a photo, rewarded by PSNR; two minutes)
 
-python examples/deep_exposure_single_file.py --reward discriminator --learning-rate 3e-4 --ev-penalty 3 (learned reward)
+python examples/deep_exposure_single_file.py --reward discriminator --learning-rate 3e-4 --ev-penalty 3 --num-photos 256
 
 python examples/deep_exposure_single_file.py --quick (seconds, only to see it run)
 
