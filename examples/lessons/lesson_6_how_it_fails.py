@@ -24,9 +24,9 @@ from exposure_env.photos import Misexpose, thumbnail
 from exposure_env.rewards import colourfulness, entropy, psnr, resolve_reward
 
 QUICK = os.environ.get("EXPOSURE_QUICK") == "1"
-AGENT, BEST, GREY, ORANGE = "#2459c4", "#1a7f4b", "#7a7874", "#e0863a"
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True})
 torch.set_num_threads(1)  # networks as small as these are no faster on two cores
+AGENT, BEST, GREY, ORANGE = "#2459c4", "#1a7f4b", "#7a7874", "#e0863a"
 
 # %%
 # Stuck at the limit

@@ -1,10 +1,8 @@
 """Games and a server of small photos for the tests of the page."""
 
-import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import lru_cache
-from threading import Thread
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +10,7 @@ import numpy as np
 from agents.playground import Library, SampleGallery, Shown, judges, run_estimate
 from agents.playground.gallery import Item
 from agents.saved_agent import PLACEHOLDER, Agent, load_agent
+from tests.serving import in_thread
 
 
 @lru_cache(maxsize=1)
@@ -59,23 +58,7 @@ class Served(NamedTuple):
 def serving(gallery: object | None = None, port: int = 0) -> Iterator[Served]:
     """The page, in a thread of its own."""
     from agents.playground.app import make_app
-    from agents.serving import address, host_names, listen, make_server
 
-    host, games = "127.0.0.1", library(gallery)
-    with closing(listen(host, port)) as listening:
-        server = make_server(make_app(games, host_names(listening, host)))
-        thread = Thread(target=server.run, kwargs={"sockets": [listening]})
-
-        def stop() -> None:
-            server.should_exit = server.force_exit = True
-            thread.join(10)
-            assert not thread.is_alive()
-
-        thread.start()
-        try:
-            while not server.started:
-                assert thread.is_alive()
-                time.sleep(0.01)
-            yield Served(address(listening, host), listening.getsockname()[1], games, stop)
-        finally:
-            stop()
+    games = library(gallery)
+    with in_thread(lambda hosts: make_app(games, hosts), port, force=True) as (url, listening, stop):
+        yield Served(url, listening, games, stop)

@@ -2,19 +2,14 @@
 
 import io
 import re
-import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.browsing import SIZES, chromium, noted_page
 from tests.playground import Tiles, serving
 
-for package in ("starlette", "uvicorn"):
-    pytest.importorskip(package, reason='the page needs Starlette and Uvicorn: pip install -e ".[play]"')
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright drives the browser: pip install playwright")
-
-SIZES = {"desk": (1280, 800), "phone": (390, 844)}
 READY = """() => document.getElementById("game").getAttribute("aria-busy") === "false"
   && document.getElementById("your-score").textContent !== \"\""""
 SETTLED = """() => !document.getElementById("total-oracle").textContent.includes("searching")
@@ -45,14 +40,8 @@ NAMELESS = """() => [...document.querySelectorAll("button, select, input")].filt
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as started:
-        path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-        try:
-            browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        except playwright.Error as error:
-            pytest.skip(f"Chromium can't be started: {error.message.splitlines()[0]}")
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -63,18 +52,8 @@ def served():
 
 @pytest.fixture(params=SIZES)
 def page(browser, request):
-    """A new page, whose errors and requests are noted."""
-    width, height = SIZES[request.param]
-    phone = request.param == "phone"
-    context = browser.new_context(viewport={"width": width, "height": height}, is_mobile=phone, has_touch=phone)
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    page.faults, page.addresses = [], []
-    page.on("console", lambda message: page.faults.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.on("request", lambda sent: page.addresses.append(sent.url))
-    yield page
-    context.close()
+    with noted_page(browser, request.param, 60_000) as page:
+        yield page
 
 
 def opened(page, served, address="#photo=dark&seed=1&reward=psnr"):

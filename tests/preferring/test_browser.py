@@ -1,18 +1,13 @@
 """The page in a real browser: what is clicked is what is recorded, on a desk and on a phone."""
 
-import shutil
 
 import numpy as np
 import pytest
 
 from exposure_env.photos import Photo, sample_photos
+from tests.browsing import SIZES, chromium, noted_page
 from tests.preferring import serving
 
-for package in ("starlette", "uvicorn"):
-    pytest.importorskip(package, reason='the page needs Starlette and Uvicorn: pip install -e ".[play]"')
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright drives the browser: pip install playwright")
-
-SIZES = {"desk": (1280, 800), "phone": (390, 844)}
 NIGHT = Photo("night", np.zeros((20, 30, 3), np.float32))
 MEANS = """() => [...document.querySelectorAll("#pair img")].map((image) => {
   const [width, height] = [image.naturalWidth, image.naturalHeight];
@@ -31,30 +26,14 @@ FITS = """() => [...document.querySelectorAll("#pair img, #skip")].every((elemen
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as started:
-        path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-        try:
-            browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        except playwright.Error as error:
-            pytest.skip(f"Chromium can't be started: {error.message.splitlines()[0]}")
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(params=SIZES)
 def page(browser, request):
-    """A new page, whose errors and requests are noted."""
-    width, height = SIZES[request.param]
-    phone = request.param == "phone"
-    context = browser.new_context(viewport={"width": width, "height": height}, is_mobile=phone, has_touch=phone)
-    page = context.new_page()
-    page.set_default_timeout(30_000)
-    page.faults, page.addresses = [], []
-    page.on("console", lambda message: page.faults.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.on("request", lambda sent: page.addresses.append(sent.url))
-    yield page
-    context.close()
+    with noted_page(browser, request.param, 30_000) as page:
+        yield page
 
 
 def ready(page, served, given):
