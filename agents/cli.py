@@ -140,10 +140,11 @@ class Benchmark:
     def run(self) -> int:
         """Runs the missing cells, and prints the table of all finished ones."""
         from agents.benchmark import tables
-        from agents.benchmark.cells import make_benchmark, read_cells
         from agents.benchmark.entrants import parse_agents
         from agents.benchmark.figures import figure
         from agents.benchmark.long_form import long_form
+        from agents.benchmark.making import make_benchmark
+        from agents.benchmark.results import read_cells
         from agents.benchmark.workers import part
         from agents.pictures import write_figure
         from exposure_env.files import write_whole
@@ -188,8 +189,8 @@ class Compare:
 
     def run(self) -> int:
         """Prints the difference and its interval."""
-        from agents.benchmark.cells import read_cells
         from agents.benchmark.comparing import compared
+        from agents.benchmark.results import read_cells
         from agents.benchmark.tables import runs
 
         if not self.out.is_dir():

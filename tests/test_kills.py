@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.benchmark.cells import make_benchmark
+from agents.benchmark.making import make_benchmark
 from agents.cli import main
 from tests.kills import Benchmarking, Command, Moment, Retouching, Training
 

@@ -5,8 +5,7 @@ that its memory and processor time can be measured. Finished cells are skipped, 
 """
 
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
@@ -14,7 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agents.benchmark.data import find_folders, read_photos
+from agents.benchmark.data import read_photos
 from agents.benchmark.entrants import check_name, find_source, run_entrant
 from agents.benchmark.fingerprints import fingerprint
 from agents.benchmark.methods import (
@@ -24,8 +23,6 @@ from agents.benchmark.methods import (
     MAIN,
     METHODS,
     OFF_POLICY,
-    OLD_NAMES,
-    PROTOCOLS,
     WARM_START,
     YARDSTICKS,
     changes,
@@ -33,14 +30,12 @@ from agents.benchmark.methods import (
     protocol_name,
 )
 from agents.benchmark.protocols import DEGRADATIONS, NUM_FOLDS, Split
-from agents.benchmark.results import differences, make_once
+from agents.benchmark.results import differences, make_once, read_cell
 from agents.benchmark.trials import Trial, run_baseline, run_learner
 from agents.benchmark.warm_starts import WarmStart, share
 from agents.benchmark.workers import run_batches
 from agents.benchmark.yardsticks import run_yardstick
-from agents.json_files import read_json
-from agents.training.configuration import PRESETS, TrainConfig, config_of
-from exposure_env.fusion import resolve_fusion
+from agents.training.configuration import TrainConfig, config_of
 from exposure_env.photos import Photo
 
 QUICK = dict(total_timesteps=120, num_envs=4, n_batches=1, batch_size=4, width=4, warm_up=2, n_critic=1,
@@ -233,68 +228,7 @@ def run_order(order: dict[str, Any]) -> None:
     Benchmark(**fields | {"config": config_of(order["config"])}).run_cell(cell)
 
 
-def make_benchmark(protocol: str, photos: Path | None = None, inputs: Path | None = None, targets: Path | None = None,
-                   timesteps: int | None = None, out: Path | None = None, quick: bool = False,
-                   segmenter: str | None = None, max_segments: int | None = None, fusion: str | None = None,
-                   agents: Mapping[str, Sequence[str]] | None = None) -> Benchmark:
-    """The benchmark that a user's options describe.
-
-    Args:
-        protocol: Key of `methods.PROTOCOLS`, or an old name.
-        photos: See `data.find_folders`.
-        inputs: Likewise.
-        targets: Likewise.
-        timesteps: Exposures to try in each training; by default the protocol's.
-        out: Folder of the cells; by default `runs/benchmark-<protocol>`.
-        quick: Whether to take a budget too small to learn anything.
-        segmenter: What cuts photos into segments, the same for all methods; by default the protocol's.
-        max_segments: Largest number of segments, likewise.
-        fusion: Rendering of the results, likewise.
-        agents: Sources of agents of one's own by name, see `entrants.find_source`; of each one for each seed.
-
-    Raises:
-        ValueError: If the protocol is unknown, its folders don't suit it, one is missing, or a setting makes no sense.
-    """
-    protocol = protocol_name(protocol)
-    folders = find_folders(protocol, photos, inputs, targets)
-    given = {"total_timesteps": timesteps, "segmenter": segmenter, "max_segments": max_segments, "fusion": fusion}
-    settings = PROTOCOLS[protocol] | (QUICK if quick else {})
-    settings |= {name: value for name, value in given.items() if value is not None}
-    config = replace(PRESETS["recommended"], device="cpu", **settings)
-    config.check()
-    resolve_fusion(config.fusion)
-    return Benchmark(protocol, {name: str(place) for name, place in folders.items()}, config,
-                     str(out or Path("runs") / f"benchmark-{protocol}"), quick,
-                     {name: [*sources] for name, sources in (agents or {}).items()})
-
-
 @lru_cache(maxsize=1)
 def _data(protocol: str, folders: tuple[tuple[str, str], ...], fold: int | None, version: str
           ) -> tuple[Split, list[Photo]]:
     return read_photos(protocol, dict(folders), fold)
-
-
-def read_cell(path: str | os.PathLike) -> dict[str, Any]:
-    """The content of a finished cell.
-
-    Raises:
-        ValueError: If the file is not a cell.
-    """
-    try:
-        content = read_json(Path(path))
-    except ValueError as error:
-        raise ValueError(f"{path} is not a cell of the benchmark: {error}") from error
-    if not isinstance(content.get("settings"), dict):
-        raise ValueError(f"{path} is not a cell of the benchmark: it has no settings")
-    protocol = content["settings"].get("protocol")
-    content["settings"]["protocol"] = OLD_NAMES.get(protocol, protocol)
-    return content
-
-
-def read_cells(folder: str | os.PathLike) -> list[dict[str, Any]]:
-    """All finished cells in a folder.
-
-    Raises:
-        ValueError: If one of its JSON files is not a cell.
-    """
-    return [read_cell(path) for path in sorted(Path(folder).glob("*.json"))]

@@ -5,7 +5,8 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from agents.benchmark.cells import make_benchmark, read_cells
+from agents.benchmark.making import make_benchmark
+from agents.benchmark.results import read_cells
 from agents.benchmark.tables import Table, runs, table
 
 
@@ -19,7 +20,7 @@ def enter_benchmark(protocol: str, agents: Mapping[str, str | Path | Sequence[st
             "file.py:attribute": anything with `predict`, or a function from photo to photo. A list is one for each
             seed.
         jobs: See `cells.Benchmark.run`.
-        **options: Further arguments of `cells.make_benchmark`, such as `photos` and `out`.
+        **options: Further arguments of `making.make_benchmark`, such as `photos` and `out`.
 
     Raises:
         ValueError: If an agent is missing, isn't one, or fails; the others are tested all the same. Or if an option

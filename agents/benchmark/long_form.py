@@ -22,7 +22,7 @@ def long_form(cells: Sequence[dict[str, Any]]) -> str:
     photograph are no independent photos. Baselines have the seed 0. SSIM is left out where a photo is too small for it.
 
     Args:
-        cells: See `cells.read_cells`; unfinished folds are no hindrance.
+        cells: See `results.read_cells`; unfinished folds are no hindrance.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -1,9 +1,11 @@
 """Files of results that take long to make: each is made once, by one process, of photos that stay as they are."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from agents.benchmark.methods import OLD_NAMES
 from agents.json_files import check_same, read_json, write_json
 from agents.locks import locked
 from exposure_env.files import remove_leftovers
@@ -68,3 +70,29 @@ def differences(old: dict[str, Any], new: dict[str, Any], defaults: dict[str, An
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
     nested = [settings, *(value for value in settings.values() if isinstance(value, dict))]
     return {name: value for part in nested for name, value in part.items() if not isinstance(value, dict)}
+
+
+def read_cell(path: str | os.PathLike) -> dict[str, Any]:
+    """The content of a finished cell.
+
+    Raises:
+        ValueError: If the file is not a cell.
+    """
+    try:
+        content = read_json(Path(path))
+    except ValueError as error:
+        raise ValueError(f"{path} is not a cell of the benchmark: {error}") from error
+    if not isinstance(content.get("settings"), dict):
+        raise ValueError(f"{path} is not a cell of the benchmark: it has no settings")
+    protocol = content["settings"].get("protocol")
+    content["settings"]["protocol"] = OLD_NAMES.get(protocol, protocol)
+    return content
+
+
+def read_cells(folder: str | os.PathLike) -> list[dict[str, Any]]:
+    """All finished cells in a folder.
+
+    Raises:
+        ValueError: If one of its JSON files is not a cell.
+    """
+    return [read_cell(path) for path in sorted(Path(folder).glob("*.json"))]

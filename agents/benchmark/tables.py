@@ -46,7 +46,7 @@ def runs(cells: Sequence[dict[str, Any]]) -> list[MethodRun]:
     """The finished runs that the cells make up, in the methods' order; runs that lack a fold are left out.
 
     Args:
-        cells: See `cells.read_cells`. Methods that no longer exist come last.
+        cells: See `results.read_cells`. Methods that no longer exist come last.
 
     Raises:
         ValueError: If the cells are of different protocols, or were tested on different photos.

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.benchmark.cells import Benchmark, make_benchmark
+from agents.benchmark.cells import Benchmark
+from agents.benchmark.making import make_benchmark
 from exposure_env.files import ImageFile, save_image
 from exposure_env.image import clip, expose
 

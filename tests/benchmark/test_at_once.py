@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.benchmark.cells import Cell, make_benchmark
+from agents.benchmark.cells import Cell
 from agents.benchmark.fingerprints import fingerprint
+from agents.benchmark.making import make_benchmark
 from tests.kills import below
 from tests.repository import ROOT
 

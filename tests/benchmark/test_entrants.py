@@ -11,8 +11,10 @@ from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 
 import exposure_env  # noqa: F401 - registers the environments
 from agents import DeepExposure, enter_benchmark
-from agents.benchmark.cells import Benchmark, Cell, make_benchmark, read_cell, read_cells
+from agents.benchmark.cells import Benchmark, Cell
 from agents.benchmark.entrants import find_source, load_entrant, parse_agents
+from agents.benchmark.making import make_benchmark
+from agents.benchmark.results import read_cell, read_cells
 from agents.benchmark.tables import runs, table
 from agents.playing import paired_scenes
 from agents.vec_env import ExposureVecEnv

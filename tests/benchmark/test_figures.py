@@ -1,8 +1,8 @@
 """The benchmark's figure."""
 
 from agents.benchmark import tables as tables
-from agents.benchmark.cells import read_cells
 from agents.benchmark.figures import figure
+from agents.benchmark.results import read_cells
 from tests.benchmark.small import cell
 
 

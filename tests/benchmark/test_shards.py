@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from agents.benchmark.cells import Cell, make_benchmark, read_cells
+from agents.benchmark.cells import Cell
+from agents.benchmark.making import make_benchmark
+from agents.benchmark.results import read_cells
 from agents.benchmark.workers import part
 from tests.cli.small import in_process
 

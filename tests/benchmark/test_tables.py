@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agents.benchmark import tables as tables
-from agents.benchmark.cells import read_cells
+from agents.benchmark.results import read_cells
 from agents.evaluation.statistics import crossed, student
 from tests.benchmark.small import cell, photo_entry
 

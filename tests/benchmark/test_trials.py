@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from agents.benchmark import tables as tables
-from agents.benchmark.cells import Cell, read_cells
+from agents.benchmark.cells import Cell
 from agents.benchmark.methods import MAIN, YARDSTICKS
+from agents.benchmark.results import read_cells
 from agents.benchmark.trials import Curve, learner
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from agents.benchmark import tables as tables
-from agents.benchmark.cells import Cell, make_benchmark, read_cell
+from agents.benchmark.cells import Cell
+from agents.benchmark.making import make_benchmark
+from agents.benchmark.results import read_cell
 from agents.benchmark.workers import run_batches
 from tests.repository import ROOT
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.benchmark.cells import Cell, read_cell
+from agents.benchmark.cells import Cell
 from agents.benchmark.methods import YARDSTICKS
+from agents.benchmark.results import read_cell
 from agents.benchmark.yardsticks import run_yardstick, yardstick_pairs
 from exposure_env.photos import Backlight
 
