@@ -113,23 +113,31 @@ class Benchmark:
     Two methods of a finished benchmark are compared by:
     exposure benchmark compare DIR A B
 
-    The protocols: uneven-v1 (once called misexposed) and backlit-v1 take good photos and expose them wrongly, fivek
-    takes an expert's retouches, and brackets-v1 dark and normal frames of the same scenes.
+    The protocols: sample-v1 takes the sample photos, and with --budget small minutes. uneven-v1 (once called
+    misexposed) and backlit-v1 take good photos and expose them wrongly, with bsds500 in the name those of that data
+    set. pairs-v1 takes your own pairs, fivek an expert's retouches, fivek-2k2k1k-v1 all of MIT-Adobe FiveK, and
+    brackets-v1 dark and normal frames of the same scenes.
     """
 
-    protocol: tyro.conf.Positional[Literal["uneven-v1", "backlit-v1", "fivek", "brackets-v1", "misexposed"]]
-    photos: Folder = None  # good photos, by default the samples; fivek: folder of fivek_pairs/{input,expert_c} and more
-    inputs: Folder = None  # for fivek, instead of --photos, and for brackets-v1: folder of the untouched photos
+    protocol: tyro.conf.Positional[Literal[
+        "sample-v1", "uneven-v1", "backlit-v1", "uneven-bsds500-v1", "backlit-bsds500-v1", "fivek", "pairs-v1",
+        "fivek-2k2k1k-v1", "brackets-v1", "misexposed",
+    ]]  # fmt: skip
+    photos: Folder = None  # good photos, by default the samples; or the folder of a data set, see the docs
+    inputs: Folder = None  # for pairs-v1, brackets-v1, or fivek instead of --photos: folder of the untouched photos
     targets: Folder = None  # folder of their retouched versions, under the same file names
+    subset: bool = False  # whether fivek-2k2k1k-v1 may lack photos; the numbers are then those of another protocol
     out: Folder = None  # folder of the results, one file per training or baseline; runs/benchmark-<protocol> by default
     table: Folder = None  # folder for <protocol>.csv (runs), _long.csv (photos), _table.csv, .md, .png; none by default
     reference: str | None = None  # method that the others are compared with; "paired" or the first learner by default
-    methods: tuple[str, ...] = ()  # learners and baselines, see agents/benchmark/methods.py; by default the main ones
+    # learners and baselines, see agents/benchmark/methods.py, or groups of them: main, rivals, baselines, all
+    methods: tuple[str, ...] = ()  # by default main and baselines, for sample-v1 all
     # agent of your own: NAME=model.zip (or run folder), NAME=module:attribute or NAME=file.py:attribute, something with
     # predict, or a function from photo to photo; may be given several times, with the same NAME for further seeds
     agent: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=AGENT")] = ()
-    seeds: tuple[int, ...] = (0, 1, 2)  # seeds of the learners; a baseline runs once
-    timesteps: int | None = None  # exposures to try in each training; by default the protocol's
+    seeds: tuple[int, ...] = ()  # seeds of the learners, by default 0 1 2, and 0 if the budget is small; baselines: one
+    budget: str = "full"  # length of all trainings: full, small (a quarter), or a fraction of the protocol's
+    timesteps: int | None = None  # exposures to try in each training, instead of --budget
     segmenter: str | None = None  # what cuts photos into segments, for all methods; by default the protocol's
     max_segments: int | None = None  # largest number of segments, likewise
     fusion: str | None = None  # how finished plans are rendered, likewise
@@ -151,8 +159,9 @@ class Benchmark:
 
         benchmark = make_benchmark(self.protocol, self.photos, self.inputs, self.targets, self.timesteps, self.out,
                                    self.quick, self.segmenter, self.max_segments, self.fusion,
-                                   parse_agents(self.agent))
-        cells, failures = benchmark.cells([*self.methods, *benchmark.agents], self.seeds), []
+                                   parse_agents(self.agent), self.budget, self.subset)
+        seeds = self.seeds or ((0,) if self.budget == "small" else (0, 1, 2))
+        cells, failures = benchmark.cells([*self.methods, *benchmark.agents], seeds), []
         known = {cell.method for cell in cells} | {cell["settings"]["method"] for cell in read_cells(benchmark.out)}
         if self.reference not in {None, *known}:
             raise ValueError(f"the reference must be one of {sorted(known)}, not {self.reference!r}")

@@ -20,8 +20,8 @@ import numpy as np
 import tyro
 
 from agents.benchmark.ceilings import bounds, ceiling
-from agents.benchmark.methods import FULL_SIZE, PROTOCOLS
-from agents.benchmark.protocols import DEGRADATIONS, misexposed_protocol
+from agents.benchmark.protocols import PROTOCOLS
+from agents.benchmark.splits import misexposed_protocol
 from exposure_env import FolderPhotos, Photo, sample_photos
 from exposure_env.segmentation import SEGMENTERS
 
@@ -40,7 +40,7 @@ class Segmenters:
 
 def learned_from(protocol: str, folder: Path | None, num: int) -> list[Photo]:
     """Some of the wrongly exposed photos that methods learn from."""
-    how = DEGRADATIONS[protocol]
+    how = PROTOCOLS[protocol].degradation
     if folder is None:
         rng = np.random.default_rng(0)
         return [how(photo, rng) for photo in sample_photos("inputs", num)]
@@ -50,7 +50,7 @@ def learned_from(protocol: str, folder: Path | None, num: int) -> list[Photo]:
 
 def main(options: Segmenters) -> None:
     numbers, num = (NUMBERS[1:3], 8) if options.quick else (NUMBERS, options.num_photos)
-    for protocol in (name for name in PROTOCOLS if name not in FULL_SIZE):
+    for protocol in (name for name, protocol in PROTOCOLS.items() if protocol.kind == "good"):
         inputs = learned_from(protocol, options.photos, num)
         low, high = bounds(inputs)
         print(f"{protocol}, {len(inputs)} photos, {options.fusion}: untouched {low:.2f} dB, under the true EV map "

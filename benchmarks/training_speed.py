@@ -37,7 +37,7 @@ import tyro
 from stable_baselines3.common.logger import configure
 
 from agents.baselines.off_policy import build_off_policy, rollout_steps
-from agents.benchmark.protocols import Split, misexposed_protocol
+from agents.benchmark.splits import Split, misexposed_protocol
 from agents.networks import Actor, Critic
 from agents.rewards.adversarial import AdversarialCallback
 from agents.training.building import build

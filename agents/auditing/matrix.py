@@ -20,8 +20,8 @@ from agents.baselines.replay import RelabelReplayBuffer
 from agents.benchmark.data import misexposed_split
 from agents.benchmark.fingerprints import version_of
 from agents.benchmark.measures import versions
-from agents.benchmark.protocols import Split
 from agents.benchmark.results import is_finished, make_once
+from agents.benchmark.splits import Split
 from agents.benchmark.workers import run_batches
 from agents.deep_exposure import DeepExposure
 from agents.evaluation.formatting import markdown, number

@@ -18,20 +18,20 @@ from agents.benchmark.entrants import check_name, find_source, run_entrant
 from agents.benchmark.fingerprints import fingerprint
 from agents.benchmark.methods import (
     BASELINES,
-    FULL_SIZE,
     GLOBAL_NAME,
-    MAIN,
+    GROUPS,
     METHODS,
     OFF_POLICY,
     WARM_START,
     YARDSTICKS,
     changes,
     known_methods,
-    protocol_name,
+    named,
 )
-from agents.benchmark.protocols import DEGRADATIONS, NUM_FOLDS, Split
+from agents.benchmark.protocols import PROTOCOLS, protocol_name
 from agents.benchmark.results import differences, make_once, read_cell
 from agents.benchmark.rivals import RIVALS, run_rival
+from agents.benchmark.splits import Split
 from agents.benchmark.trials import Trial, run_baseline, run_learner
 from agents.benchmark.warm_starts import WarmStart, share
 from agents.benchmark.workers import run_batches
@@ -64,7 +64,7 @@ class Cell(NamedTuple):
 class Benchmark:
     """The settings that all cells of a benchmark share."""
 
-    protocol: str  # key of `methods.PROTOCOLS`, or an old name
+    protocol: str  # key of `protocols.PROTOCOLS`, or an old name
     folders: dict[str, str]  # see `data.find_folders`
     config: TrainConfig
     out: str  # folder of the cells
@@ -75,25 +75,23 @@ class Benchmark:
         """Gives the protocol its present name, and checks those of the agents."""
         object.__setattr__(self, "protocol", protocol_name(self.protocol))
         for name in self.agents:
-            check_name(name, (*METHODS, *BASELINES))
+            check_name(name, (*METHODS, *BASELINES, *GROUPS))
 
     def cells(self, methods: Sequence[str] = (), seeds: Sequence[int] = (0,)) -> list[Cell]:
-        """The cells of the methods, by default `methods.MAIN` and all baselines.
+        """The cells of the methods or groups of them, by default those of the protocol.
 
         A baseline has only one seed, and an agent of one's own one for each source.
 
         Raises:
-            ValueError: If a method is unknown.
+            ValueError: If a method is unknown; see also `methods.named`.
         """
         known = [*known_methods(self.protocol), *self.agents]
-        methods = methods or [*MAIN, *(name for name in known if name in BASELINES)]
-        if unknown := [method for method in methods if method not in known]:
-            raise ValueError(f"methods must be among {known}, not {unknown[0]!r}")
+        methods = named(methods or PROTOCOLS[self.protocol].methods, known)
         pairs = [(name, 0) for name in methods if name in BASELINES]  # first, as they take only seconds
         pairs += [(name, seed) for name in methods for seed in range(len(self.agents.get(name, ())))]
         methods = sorted(methods, key=lambda name: not name.startswith(WARM_START))  # others may begin from it
         pairs += [(name, seed) for seed, name in product(seeds, methods) if name in METHODS]
-        chosen = range(NUM_FOLDS) if self.protocol in FULL_SIZE else (None,)
+        chosen = range(folds) if (folds := PROTOCOLS[self.protocol].folds) else (None,)
         return [Cell(name, seed, fold) for name, seed in dict.fromkeys(pairs) for fold in chosen]
 
     def path(self, cell: Cell) -> Path:
@@ -137,14 +135,14 @@ class Benchmark:
                              "folder with --out, or delete the file")
         return True
 
-    def data(self, fold: int | None) -> tuple[Split, list[Photo]]:
+    def data(self, fold: int | None) -> tuple[Split, Sequence[Photo]]:
         """The photos of a cell, and the training pairs on which constants are fitted."""
         return _data(self.protocol, tuple(self.folders.items()), fold, fingerprint(self.folders))
 
     def trial(self, cell: Cell) -> Trial:
         """A cell's photos and settings, ready to run."""
-        return Trial(cell.method, self.cell_config(cell), *self.data(cell.fold), self.protocol in FULL_SIZE,
-                     DEGRADATIONS[self.protocol])
+        known = PROTOCOLS[self.protocol]
+        return Trial(cell.method, self.cell_config(cell), *self.data(cell.fold), known.full_size, known.degradation)
 
     def warm_start(self, cell: Cell) -> WarmStart | None:
         """The warm start that a cell's game may begin from, if there is such a cell and it is finished."""
@@ -236,5 +234,5 @@ def run_order(order: dict[str, Any]) -> None:
 
 @lru_cache(maxsize=1)
 def _data(protocol: str, folders: tuple[tuple[str, str], ...], fold: int | None, version: str
-          ) -> tuple[Split, list[Photo]]:
+          ) -> tuple[Split, Sequence[Photo]]:
     return read_photos(protocol, dict(folders), fold)

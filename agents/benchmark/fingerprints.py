@@ -2,10 +2,14 @@
 
 import hashlib
 import zlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from exposure_env.files import SUFFIXES, opened
+from exposure_env.photos import sample_scenes
 
 
 def fingerprint(folders: dict[str, str]) -> str:
@@ -18,6 +22,18 @@ def fingerprint(folders: dict[str, str]) -> str:
 def version_of(photos: str | None) -> str:
     """The fingerprint of one folder of photos; None for the sample photos."""
     return fingerprint({} if photos is None else {"photos": photos})
+
+
+def photo_names(folder: Path) -> set[str]:
+    """The names of the photos in a folder, without suffixes."""
+    return {path.stem for path in folder.iterdir()
+            if path.suffix.lower() in SUFFIXES and path.is_file() and path.name[0] != "."}
+
+
+def sample_checksums(names: Iterable[str]) -> dict[str, str]:
+    """A checksum of the pixels of each of the sample photographs of these names."""
+    scenes = {photo.name: np.round(photo.image * 255).astype(np.uint8) for photo in sample_scenes()}
+    return {name: f"{zlib.crc32(scenes[name].tobytes()):08x}" for name in names}
 
 
 def source_of(path: Path) -> str:

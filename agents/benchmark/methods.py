@@ -1,8 +1,10 @@
-"""What each protocol and each method changes in the shared configuration."""
+"""What each method changes in the shared configuration."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from agents.benchmark.protocols import PROTOCOLS
 from agents.training.configuration import PRESETS
 
 MISEXPOSED = {"misexposed": 0.5, "misexposed_local": 1.0}  # half of the discriminator's fakes are misexposed experts
@@ -14,23 +16,8 @@ PLANES = {  # the preset `planes`, in what it changes in the preset `recommended
     name: value for name, value in _PLANES.items()
     if value != _RECOMMENDED[name] and name not in ("segmenter", "max_segments", "total_timesteps")
 }  # fmt: skip
-OLD_NAMES = {"misexposed": "uneven-v1"}  # protocols by the names that they had
-PROTOCOLS: dict[str, dict[str, Any]] = {  # what each changes in the preset; the first three are the plan of all methods
-    # Good photographs exposed wrongly by us, the truth known: unevenly from place to place, or as in backlight. Plans
-    # that know the truth reach most with these segments, see benchmarks/segmenters.py.
-    "uneven-v1": {"segmenter": "slic", "max_segments": 8, "fusion": "mask_pyramid", "degradation": "uneven"},
-    "backlit-v1": {"segmenter": "luminance_bands", "max_segments": 4, "fusion": "mask_pyramid",
-                   "degradation": "backlit"},
-    # An expert's retouches of photos that are mostly a little dark. So few pairs teach little more than one EV for all
-    # photos, and only in a short training.
-    "fivek": {"segmenter": "felzenszwalb", "max_segments": 6, "fusion": "mask_pyramid", "degradation": "dim",
-              "warm_start": 100, "ev_prior": "mean", "ev_penalty": 10.0, "learning_rate": 2e-4,
-              "total_timesteps": 6_000},
-    # Real exposures, a dark and a normal frame of each scene: 3.3 to 5.5 stops apart
-    "brackets-v1": {"segmenter": "felzenszwalb", "max_segments": 6, "fusion": "mask_pyramid", "max_ev": 6.0,
-                    "degradation": "dark", "warm_start": 300, "total_timesteps": 12_000},
-}
-FULL_SIZE = ("fivek", "brackets-v1")  # protocols of pairs: tested fold by fold, on whole photos at full size
+FULL_SIZE = tuple(name for name, protocol in PROTOCOLS.items() if protocol.full_size)  # tested on whole photos
+FOLDED = tuple(name for name, protocol in PROTOCOLS.items() if protocol.folds)  # tested fold by fold
 GLOBAL, GLOBAL_NAME = {"max_segments": 1}, ", global"  # one EV for the whole photo; how such methods' names end
 WARM_START = "warm start"
 PATHS = {"I": "critic", "II": "discriminator"}
@@ -86,7 +73,7 @@ ALL = tuple(PROTOCOLS)
 BASELINES = {  # each with the protocols that have it
     "identity": ALL,
     "constant EV": ALL,
-    "constant EV on the test": FULL_SIZE,
+    "constant EV on the test": FOLDED,
     "auto-exposure": ALL,
     "grey rule": ALL,
     "grey rule, global": ALL,
@@ -94,6 +81,23 @@ BASELINES = {  # each with the protocols that have it
     "best single EV": ALL,
     "oracle": ALL,
 }
+
+
+RIVALS = tuple(name for name in ("Exposure", "CycleGAN", "DPED", "DGF", "DPE") if name in METHODS)
+GROUPS = {"main": MAIN, "rivals": RIVALS, "baselines": tuple(BASELINES)}  # what stands for several methods
+GROUPS["all"] = tuple(name for group in GROUPS.values() for name in group)
+
+
+def named(names: Sequence[str], known: Collection[str]) -> list[str]:
+    """The methods that names of methods and groups stand for, each once; of a group those that are known.
+
+    Raises:
+        ValueError: If one is neither a known method nor a group.
+    """
+    if unknown := [name for name in names if name not in known and name not in GROUPS]:
+        raise ValueError(f"methods must be among {[*known]}, or the groups {', '.join(GROUPS)}, not {unknown[0]!r}")
+    meant = [[each for each in GROUPS[name] if each in known] if name in GROUPS else [name] for name in names]
+    return [*dict.fromkeys(name for group in meant for name in group)]
 
 
 def changes(method: str) -> dict[str, Any]:
@@ -106,15 +110,3 @@ def known_methods(protocol: str) -> list[str]:
     free = [name for name, how in YARDSTICKS.items() if how["free"]]
     learners = [name for name in METHODS if protocol not in FULL_SIZE or name not in free]
     return [*learners, *(name for name, only in BASELINES.items() if protocol in only)]
-
-
-def protocol_name(name: str) -> str:
-    """The present name of a protocol.
-
-    Raises:
-        ValueError: If there is no such protocol.
-    """
-    name = OLD_NAMES.get(name, name)
-    if name not in PROTOCOLS:
-        raise ValueError(f"protocol must be one of {[*PROTOCOLS, *OLD_NAMES]}, not {name!r}")
-    return name

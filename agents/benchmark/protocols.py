@@ -1,200 +1,119 @@
-"""Experiments with a known answer: which photos an agent learns from, and which it is tested on."""
+"""The benchmark's protocols: photos, how they are dealt, sizes, seed, and what all methods share.
 
-import re
-from collections.abc import Sequence
-from typing import NamedTuple
+A published number names its protocol, the version and the fingerprint. A change that results depend on makes another
+version, under another name; the old one stays.
+"""
 
-import numpy as np
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
-from agents.benchmark.methods import PROTOCOLS
-from agents.training.building import DEGRADATIONS as KINDS
-from exposure_env.photos import Degradation, Photo, sample_photos, thumbnail
-from exposure_env.settings import TaskConfig
+from agents.benchmark.splits import CROPS, FEW_CROPS, NUM_FOLDS
+from agents.training.building import DEGRADATIONS
+from agents.training.configuration import PRESETS
+from exposure_env.photos import Degradation
 
-MISEXPOSED = KINDS["uneven"]  # EV uniform in -2.2..+0.6 for the whole photo, plus a smooth local map; 8 bits
-DEGRADATIONS: dict[str, Degradation] = {  # how the learners of each protocol expose good photos wrongly
-    name: KINDS[settings["degradation"]] for name, settings in PROTOCOLS.items()
-}
-SHARES = {"inputs": 0.4, "experts": 0.4, "test": 0.2}  # fractions of the photographs
-CROPS = {"inputs": 8, "experts": 8, "test": 4}  # per photograph
-PAIR_CROPS = 32  # per photograph of a pair: there are few
-OTHER_CROPS = 3  # per photograph of other kinds
-NUM_FOLDS = 5
-SIZE = TaskConfig().size
+DIGITS = 8  # of a fingerprint
+OLD_NAMES = {"misexposed": "uneven-v1"}  # protocols by the names that they had
+Kind = Literal["samples", "good", "bsds500", "fivek_folders", "pairs", "brackets", "fivek"]
 
 
-class Split(NamedTuple):
-    """The photos of one experiment; no photograph is in two of the three lists."""
+@dataclass(frozen=True)
+class Protocol:
+    """What a number of the benchmark refers to.
 
-    inputs: list[Photo]  # photos to learn to retouch; targets are for measuring, and for the paired reward
-    experts: list[Photo]  # good photos, unpaired
-    test: list[Photo]  # with targets
-
-
-def misexposed_protocol(photos: Sequence[Photo] | None = None, seed: int = 0,
-                        degradation: Degradation = MISEXPOSED) -> Split:
-    """Photographs with a known wrong exposure: inputs, experts and test photos come from different photographs.
-
-    Each photograph gives several random square crops. Input and test crops are misexposed by an EV uniform in
-    -2.2..+0.6 stops and a smooth local map, or by another degradation, and rounded to 8 bits; the good crop is their
-    target.
-
-    Args:
-        photos: Well exposed photographs, at least five; None for the sample photos, whose crops are disjoint but come
-            from the same four scenes.
+    Attributes:
+        name: The name, with the version.
+        kind: Which photos it takes, and how they are dealt; see `data.KINDS`.
+        settings: What it changes in the preset "recommended": the plan of all methods (segmenter, max_segments,
+            fusion), how good photos are exposed wrongly (degradation), and perhaps training settings.
+        version: Rises when results stop being comparable.
+        crops: Numbers of crops of each photograph of the inputs, experts and test, of the sample photos in all; or of
+            pairs and other photographs.
+        folds: Number of folds that are tested in turn; None if the test photos are always the same.
+        full_size: Whether the test photos are measured whole, else as thumbnails of 64 x 64 pixels.
+        max_side: Longer side that larger photos are shrunk to when they are read [pixels]; None for no limit.
         seed: Seed of the split, the crops and the misexposure.
-        degradation: How the crops are exposed wrongly.
+        photos: What the sample photos have to be: a checksum of the pixels of each by its name.
+        methods: Names of methods, or of groups of them, that run if none are named.
+    """
+
+    name: str
+    kind: Kind
+    settings: Mapping[str, Any] = field(hash=False)
+    version: int = 1
+    crops: Mapping[str, int] = field(default_factory=lambda: dict(CROPS), hash=False)
+    folds: int | None = None
+    full_size: bool = False
+    max_side: int | None = 500
+    seed: int = 0
+    photos: Mapping[str, str] = field(default_factory=dict, hash=False)
+    methods: tuple[str, ...] = ("main", "baselines")
+
+    @property
+    def degradation(self) -> Degradation:
+        """How its learners expose good photos wrongly."""
+        return DEGRADATIONS[self.settings["degradation"]]
+
+    def fingerprint(self, photos: str) -> str:
+        """Eight hexadecimal digits that tell this protocol on these photos from any other.
+
+        Args:
+            photos: The photos' own fingerprint; see `fingerprints.fingerprint`.
+        """
+        parts = {name: value for name, value in asdict(self).items() if name != "methods"} | {"given": photos}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:DIGITS]
+
+
+# Good photographs exposed wrongly by us, the truth known: unevenly from place to place, or as in backlight. Plans that
+# know the truth reach most with these segments, see benchmarks/segmenters.py.
+_UNEVEN = {"segmenter": "slic", "max_segments": 8, "fusion": "mask_pyramid", "degradation": "uneven"}
+_BACKLIT = {"segmenter": "luminance_bands", "max_segments": 4, "fusion": "mask_pyramid", "degradation": "backlit"}
+_REGIONS = {"segmenter": "felzenszwalb", "max_segments": 6, "fusion": "mask_pyramid"}
+# An expert's retouches of photos that are mostly a little dark. So few pairs teach little more than one EV for all
+# photos, and only in a short training.
+_FEW_PAIRS = _REGIONS | {"warm_start": 100, "ev_prior": "mean", "ev_penalty": 10.0, "learning_rate": 2e-4,
+                         "total_timesteps": 6_000}
+_QUICK = {name: getattr(PRESETS["quick"], name) for name in (
+    "warm_start", "reference_penalty", "learning_rate", "misexposed", "misexposed_local", "fresh_scales",
+    "total_timesteps")}  # what the sample photos need, see agents/training/configuration.py
+_OFFICIAL = {"inputs": 8, "experts": 8, "test": 2}  # there are 200 photographs in the test: a few crops of each do
+
+PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in (
+    # Bundled, and small enough for a laptop: four segments rather than the eight of uneven-v1 leave plans that know
+    # the truth at 24.3 dB (eight: 26.0, one: 21.0, untouched: 18.3), and show half again as many photos in a training.
+    Protocol("sample-v1", "samples", _UNEVEN | _QUICK | {"max_segments": 4},
+             crops={"inputs": 192, "experts": 192, "test": 32}, methods=("all",),
+             photos={"astronaut": "fdcaa55f", "coffee": "acf41373", "rocket": "49cf24ab", "motorcycle": "a1e17c60"}),
+    Protocol("uneven-v1", "good", _UNEVEN),
+    Protocol("backlit-v1", "good", _BACKLIT),
+    # The same in the official split of a data set that anyone can get
+    Protocol("uneven-bsds500-v1", "bsds500", _UNEVEN, crops=_OFFICIAL),
+    Protocol("backlit-bsds500-v1", "bsds500", _BACKLIT, crops=_OFFICIAL),
+    Protocol("fivek", "fivek_folders", _FEW_PAIRS | {"degradation": "dim"}, crops=FEW_CROPS, folds=NUM_FOLDS,
+             full_size=True, max_side=None),
+    # Anyone's pairs. What is wrong with the photos isn't known, so warm starts and yardsticks learn from both kinds.
+    Protocol("pairs-v1", "pairs", _FEW_PAIRS | {"degradation": "mixed"}, crops=FEW_CROPS, folds=NUM_FOLDS,
+             full_size=True),
+    # Thousands of retouches teach more than fifteen: the preset's own warm start and budget
+    Protocol("fivek-2k2k1k-v1", "fivek", _REGIONS | {"degradation": "dim"}, full_size=True,
+             crops={"inputs": 2, "experts": 2}),
+    # Real exposures, a dark and a normal frame of each scene: 3.3 to 5.5 stops apart
+    Protocol("brackets-v1", "brackets", _REGIONS | {"max_ev": 6.0, "degradation": "dark", "warm_start": 300,
+                                                    "total_timesteps": 12_000},
+             crops=FEW_CROPS, folds=NUM_FOLDS, full_size=True, max_side=None),
+)}  # fmt: skip
+
+
+def protocol_name(name: str) -> str:
+    """The present name of a protocol.
 
     Raises:
-        ValueError: If there are fewer than five photographs.
+        ValueError: If there is no such protocol.
     """
-    if photos is None:
-        sample = Split(*(sample_photos(split, count, seed) for split, count in
-                         {"inputs": 512, "experts": 512, "test": None}.items()))
-        if degradation == MISEXPOSED:  # as the sample photos are already
-            return sample
-        rng = np.random.default_rng(seed)
-        return sample._replace(**{name: misexpose_all(getattr(sample, name), rng, degradation)
-                                  for name in ("inputs", "test")})
-    if len(photos) < 5:
-        raise ValueError(f"{len(photos)} photos are too few to be split: give at least five")
-    rng = np.random.default_rng(seed)
-    shuffled, split, first = rng.permutation(len(photos)), {}, 0
-    for name, share in SHARES.items():
-        last = len(photos) if name == "test" else first + round(share * len(photos))
-        side = SIZE * 9 // 8 if name == "experts" else SIZE  # experts are cropped once more in each batch
-        split[name] = [crop for i in shuffled[first:last] for crop in crops(photos[i], CROPS[name], side, rng)]
-        first = last
-    inputs, test = (misexpose_all(split[name], rng, degradation) for name in ("inputs", "test"))
-    return Split(inputs, split["experts"], test)
-
-
-def folds(num_photos: int, num_folds: int = NUM_FOLDS, seed: int = 0) -> list[np.ndarray]:
-    """The positions of the photos, dealt at random into folds of similar size; a photo is always in the same fold.
-
-    Raises:
-        ValueError: If there are fewer than two folds, or no more photos than folds.
-    """
-    if num_folds < 2 or num_photos < num_folds + 1:
-        raise ValueError(f"{num_photos} photos can't be dealt into {num_folds} folds: give at least two folds, "
-                         "and more photos than folds")
-    return np.array_split(np.random.default_rng(seed).permutation(num_photos), num_folds)
-
-
-def fivek_protocol(pairs: Sequence[Photo], fold: int, raw: Sequence[Photo] = (), experts: Sequence[Photo] = (),
-                   others: Sequence[Photo] = (), num_folds: int = NUM_FOLDS, seed: int = 0) -> Split:
-    """Real retouches: one fold of the pairs is the test, uncropped; the others become an unpaired data set.
-
-    The training pairs are dealt into two halves, alternately by the brightness of the untouched photos: random halves
-    of a dozen would differ so much that the difference would be learned. The inputs are crops of the first half's
-    untouched photos, of the unpaired untouched photos, and of the first half's targets, misexposed as in
-    `misexposed_protocol`. The experts' photos are crops of the second half's targets and of the unpaired retouched
-    photos. A discriminator soon knows a dozen photographs by heart, so other good photographs join both sides: half of
-    them, misexposed, the inputs, the other half the experts' photos.
-
-    Args:
-        pairs: Photos with targets.
-        fold: Number of the fold that is the test, from 0.
-        raw: Untouched photos without targets.
-        experts: Retouched photos of photographs that occur nowhere else.
-        others: Well exposed photographs of any kind.
-        num_folds: Number of folds.
-        seed: Seed of the folds, the halves, the crops and the misexposure.
-
-    Raises:
-        ValueError: If there is no such fold, a pair has no target, two photographs share a name, or there are too
-            few pairs; see `folds`.
-    """
-    _check_pairs(pairs, [*raw, *experts, *others], fold, num_folds)
-    tested = folds(len(pairs), num_folds, seed)[fold]
-    rng = np.random.default_rng([seed, fold])
-    rest = np.setdiff1d(np.arange(len(pairs)), tested)
-    ranked = rest[np.argsort([pairs[i].image.mean() for i in rest], kind="stable")]
-    half = ((np.arange(len(rest)) + 1) // 2 + rng.integers(2)) % 2  # 0 1 1 0 0 1 1 0 ..., or the reverse
-    first, second = ([pairs[i] for i in ranked[half == which]] for which in (0, 1))
-    good = [*(Photo(photo.name, photo.target) for photo in second), *experts]
-    inputs = [*_all_crops([*first, *raw], SIZE, rng), *misexpose_all(_all_crops(first, SIZE, rng), rng)]
-    retouched = _all_crops(good, SIZE * 9 // 8, rng)
-    wrong, right = np.array_split(rng.permutation(len(others)), 2)
-    inputs += misexpose_all([crop for i in wrong for crop in crops(others[i], OTHER_CROPS, SIZE, rng)], rng)
-    retouched += [crop for i in right for crop in crops(others[i], OTHER_CROPS, SIZE * 9 // 8, rng)]
-    return Split(inputs, retouched, [pairs[i] for i in tested])
-
-
-def brackets_protocol(pairs: Sequence[Photo], fold: int, photos: Sequence[Photo] = (), num_folds: int = NUM_FOLDS,
-                      seed: int = 0) -> Split:
-    """Real exposures: a dark and a normal frame of each bracket; the scenes of one fold are the test, uncropped.
-
-    The inputs are crops of the other scenes' dark frames, the experts' photos crops of their normal frames and of other
-    good photographs: two frames of one moment, but which belongs to which is not told to who learns unpaired.
-
-    Args:
-        pairs: Dark frames, with the normal frames as targets.
-        fold: Number of the fold that is the test, from 0.
-        photos: Well exposed photographs of any kind, further experts' photos.
-        num_folds: Number of folds, into which scenes are dealt; see `scene`.
-        seed: Seed of the folds and the crops.
-
-    Raises:
-        ValueError: If there is no such fold, a pair has no target, two photographs share a name, or there are too
-            few scenes; see `folds`.
-    """
-    _check_pairs(pairs, photos, fold, num_folds)
-    scenes = sorted({scene(photo.name) for photo in pairs})
-    if len(scenes) <= num_folds:
-        raise ValueError(f"{len(pairs)} photos of {len(scenes)} scenes, such as {scenes[:1]}, can't be dealt into "
-                         f"{num_folds} folds: photos whose names differ in the number at their end are of one scene")
-    tested = {scenes[i] for i in folds(len(scenes), num_folds, seed)[fold]}
-    rng = np.random.default_rng([seed, fold])
-    learned = [photo for photo in pairs if scene(photo.name) not in tested]
-    normal = [Photo(photo.name, photo.target) for photo in learned]
-    experts = _all_crops(normal, SIZE * 9 // 8, rng)
-    experts += [crop for photo in photos for crop in crops(photo, OTHER_CROPS, SIZE * 9 // 8, rng)]
-    return Split(_all_crops(learned, SIZE, rng), experts, [photo for photo in pairs if scene(photo.name) in tested])
-
-
-def scene(name: str) -> str:
-    """What a photo shows, by its name: all before the number at its end, where there is one, as in museum_2."""
-    return re.sub(r"[\W_]*\d+$", "", name) or name
-
-
-def _check_pairs(pairs: Sequence[Photo], others: Sequence[Photo], fold: int, num_folds: int) -> None:
-    if fold not in range(num_folds):
-        raise ValueError(f"fold must lie in 0..{num_folds - 1}, not {fold}")
-    names = [photo.name for photo in (*pairs, *others)]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"each photograph must occur once, among pairs and unpaired photos, not twice: {twice[:5]}")
-    if missing := [photo.name for photo in pairs if photo.target is None]:
-        raise ValueError(f"{len(missing)} of {len(pairs)} pairs have no target, such as {missing[0]!r}")
-
-
-def _all_crops(photos: Sequence[Photo], side: int, rng: np.random.Generator) -> list[Photo]:
-    return [crop for photo in photos for crop in crops(photo, PAIR_CROPS, side, rng)]
-
-
-def crops(photo: Photo, num: int, side: int, rng: np.random.Generator) -> list[Photo]:
-    """Random square crops of a photo and its target, 60 to 100 % of the shorter side, about half of them mirrored.
-
-    Args:
-        photo: The photo.
-        num: Number of crops.
-        side: Side of the crops after shrinking [px].
-        rng: Source of places, sizes and flips.
-    """
-    height, width = photo.image.shape[:2]
-    cut = []
-    for i in range(num):
-        extent = max(1, round(rng.uniform(0.6, 1.0) * min(height, width)))
-        top, left = rng.integers(height - extent + 1), rng.integers(width - extent + 1)
-        mirrored = slice(None, None, -1 if rng.random() < 0.5 else 1)
-        box = slice(top, top + extent), slice(left, left + extent)
-        images = (image if image is None else thumbnail(image[box], side)[:, mirrored]
-                  for image in (photo.image, photo.target))
-        cut.append(Photo(f"{photo.name}_{i}", *images))
-    return cut
-
-
-def misexpose_all(photos: Sequence[Photo], rng: np.random.Generator,
-                  degradation: Degradation = MISEXPOSED) -> list[Photo]:
-    """The photos misexposed, each with its good image as the target and the EV map that restores it."""
-    return [degradation(photo, rng) for photo in photos]
+    name = OLD_NAMES.get(name, name)
+    if name not in PROTOCOLS:
+        raise ValueError(f"protocol must be one of {[*PROTOCOLS, *OLD_NAMES]}, not {name!r}")
+    return name

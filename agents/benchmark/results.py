@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.benchmark.methods import OLD_NAMES
+from agents.benchmark.protocols import OLD_NAMES
 from agents.json_files import check_same, read_json, write_json
 from agents.locks import locked
 from exposure_env.files import remove_leftovers

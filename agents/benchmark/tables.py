@@ -10,7 +10,8 @@ import numpy as np
 
 from agents.benchmark.measures import photographs, plain, summary, total_cost
 from agents.benchmark.methods import BASELINES, GLOBAL_NAME, METHODS
-from agents.benchmark.protocols import NUM_FOLDS
+from agents.benchmark.protocols import PROTOCOLS, protocol_name
+from agents.benchmark.stamps import stamp
 from agents.evaluation.formatting import UNKNOWN, aligned, ends, markdown, number, with_ends
 from agents.evaluation.scores import Estimate, Scores, difference, interquartile_mean, mean, probability_of_improvement
 from agents.evaluation.statistics import Interval, paired, student
@@ -30,6 +31,7 @@ class MethodRun(NamedTuple):
     timesteps: int | None  # exposures to try; None for baselines
     results: dict[str, Any]  # see `measures.summary`; for learners also cpu_seconds, wall_seconds, peak_mb and curve
     photographs: dict[str, float]  # gain of each photograph [dB], see `measures.photographs`
+    settings: dict[str, Any]  # of its first cell
 
     @property
     def gain(self) -> float:
@@ -58,7 +60,7 @@ def runs(cells: Sequence[dict[str, Any]]) -> list[MethodRun]:
         grouped.setdefault((cell["settings"]["method"], cell["settings"]["seed"]), []).append(cell)
     order = {method: place for place, method in enumerate([*METHODS, *BASELINES])}
     complete = [parts for _, parts in sorted(grouped.items(), key=lambda item: (order.get(item[0][0], 999), *item[0]))
-                if len(parts) == (1 if parts[0]["settings"]["fold"] is None else NUM_FOLDS)]
+                if len(parts) == (PROTOCOLS[protocol_name(parts[0]["settings"]["protocol"])].folds or 1)]
     finished = [_joined(parts) for parts in complete]
     for run in finished:
         if run.photographs.keys() != (first := finished[0]).photographs.keys():
@@ -81,7 +83,7 @@ def _joined(parts: list[dict[str, Any]]) -> MethodRun:
         joined |= total_cost(results)
     timesteps = settings["config"].get("total_timesteps")
     return MethodRun(settings["protocol"], settings["method"], settings["seed"], timesteps, joined,
-                     photographs(photos, settings))
+                     photographs(photos, settings), settings)
 
 
 class MethodRow(NamedTuple):
@@ -115,6 +117,7 @@ class Table(NamedTuple):
 
     rows: list[MethodRow]
     reference: str | None  # the method that the others are compared with
+    stamp: str = ""  # protocol, version and fingerprint, see `stamps.stamp`
 
     def lines(self) -> list[list[str]]:
         """The headings, and the cells of each row; columns in which nothing is known are left out."""
@@ -145,12 +148,12 @@ class Table(NamedTuple):
         return [list(shown), *map(list, zip(*shown.values(), strict=True))]
 
     def text(self) -> str:
-        """The table as aligned plain text."""
-        return aligned(self.lines())
+        """The table as aligned plain text, and the protocol below it."""
+        return aligned(self.lines()) + (f"\n\n{self.stamp}" if self.stamp else "")
 
     def markdown(self) -> str:
-        """The table in Markdown."""
-        return markdown(self.lines())
+        """The table in Markdown, and the protocol below it."""
+        return markdown(self.lines()) + (f"\n{self.stamp}\n" if self.stamp else "")
 
     def csv(self) -> str:
         """The table as CSV, with a column for each end of an interval, and the number of seeds behind it.
@@ -198,7 +201,7 @@ def table(finished: Sequence[MethodRun], reference: str | None = None) -> Table:
             compared |= {"to_reference_crossed": _over_both(difference(ours, other)), "improvement": better.over_seeds,
                          "improvement_crossed": _over_both(better)}
         rows.append(_row(group, ceiling, compared))
-    return Table(rows, reference)
+    return Table(rows, reference, stamp([run.settings for run in finished]))
 
 
 def scores(group: Sequence[MethodRun]) -> Scores:

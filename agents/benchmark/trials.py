@@ -1,7 +1,7 @@
 """One trial of the benchmark, a training or a baseline: how it is set up, run and measured."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +13,8 @@ from agents.baselines.off_policy import build_off_policy
 from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle
 from agents.benchmark.measures import image_statistics, machine, peak_mb, plain, summary, total_cost, versions
 from agents.benchmark.methods import BASELINES, OFF_POLICY
-from agents.benchmark.protocols import MISEXPOSED, Split
 from agents.benchmark.retouchers import evaluate_retouch
+from agents.benchmark.splits import MISEXPOSED, Split
 from agents.benchmark.warm_starts import WarmStart
 from agents.evaluation.comparing import NUM_FITTED
 from agents.evaluation.judging import Evaluation, evaluate
@@ -39,7 +39,7 @@ class Trial(NamedTuple):
     method: str
     config: TrainConfig
     split: Split
-    training: list[Photo]  # photos with targets, on which constants are fitted
+    training: Sequence[Photo]  # photos with targets, on which constants are fitted
     full_size: bool  # whether the test photos are measured at full size, rather than as thumbnails
     degradation: Degradation = MISEXPOSED  # how yardsticks expose good photos wrongly
 
@@ -48,7 +48,7 @@ class Trial(NamedTuple):
         """The agents' task on the test photos."""
         return self.task_of(self.split.test)
 
-    def task_of(self, photos: list[Photo]) -> ExposureTask:
+    def task_of(self, photos: Sequence[Photo]) -> ExposureTask:
         """The agents' task on any photos."""
         config = self.config
         return ExposureTask(photos, config.segmenter, preset=config.task_preset, **task_settings(config))

@@ -3,7 +3,7 @@ import pytest
 
 from agents.auditing import matrix
 from agents.auditing.matrix import AGENTS, LEARNING, REWARDS, MatrixCell, measure, run_cells, tables
-from agents.benchmark.protocols import Split
+from agents.benchmark.splits import Split
 from exposure_env import sample_photos
 
 pytestmark = pytest.mark.usefixtures("one_thread")

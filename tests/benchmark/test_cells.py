@@ -11,8 +11,8 @@ from agents.benchmark import tables as tables
 from agents.benchmark.cells import Benchmark, Cell
 from agents.benchmark.making import make_benchmark
 from agents.benchmark.methods import BASELINES, MAIN, METHODS, YARDSTICKS, known_methods
-from agents.benchmark.protocols import NUM_FOLDS
 from agents.benchmark.results import read_cell, read_cells
+from agents.benchmark.splits import NUM_FOLDS
 from agents.saved_agent import load_agent
 
 

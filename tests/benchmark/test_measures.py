@@ -6,7 +6,7 @@ from scipy.stats import wasserstein_distance
 
 from agents.benchmark import tables as tables
 from agents.benchmark.measures import image_statistics, photographs, summary
-from agents.benchmark.protocols import misexposed_protocol
+from agents.benchmark.splits import misexposed_protocol
 from exposure_env.photos import Photo
 from tests.benchmark.small import photo_entry
 

@@ -1,245 +1,267 @@
-"""Which photos are learned from and which are tested: never the same photograph."""
+"""Protocols: what they are, which photos they take, and how a number names them."""
+
+import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from agents.benchmark.methods import PROTOCOLS
-from agents.benchmark.protocols import (
-    DEGRADATIONS,
-    NUM_FOLDS,
-    OTHER_CROPS,
-    PAIR_CROPS,
-    SIZE,
-    brackets_protocol,
-    crops,
-    fivek_protocol,
-    folds,
-    misexposed_protocol,
-    scene,
-)
-from exposure_env.photos import Backlight, Misexpose, PairedPhotos, Photo, sample_photos
-from exposure_env.rewards import psnr
+from agents.benchmark.cells import Benchmark, Cell
+from agents.benchmark.data import KINDS, find_folders, read_photos
+from agents.benchmark.fingerprints import fingerprint
+from agents.benchmark.making import fraction, make_benchmark
+from agents.benchmark.methods import BASELINES, GROUPS, MAIN, named
+from agents.benchmark.protocols import PROTOCOLS, protocol_name
+from agents.benchmark.results import read_cell, read_cells
+from agents.benchmark.splits import misexposed_protocol
+from agents.benchmark.stamps import stamp
+from agents.benchmark.tables import runs, table
+from exposure_env.photos import downloads, fivek_ids
+from tests.benchmark.conftest import as_file
 
 
-def plain(name, level, size=(80, 100), target=None):
-    """A photo of one level, so that every crop tells where it came from."""
-    target = None if target is None else np.full((*size, 3), target, np.float32)
-    return Photo(name, np.full((*size, 3), level, np.float32), target)
+def settings_of(method="II", protocol="uneven-v1", **changes):
+    """Settings of a cell, as the protocol has them but for the changes."""
+    usual = {"segmenter": "slic", "max_segments": 8, "fusion": "mask_pyramid", "max_ev": None,
+             "total_timesteps": 30_000}
+    return {"protocol": protocol, "method": method, "photos": "10 files, 0a", "config": usual | changes}
 
 
-def photograph(crop):
-    return crop.name.rsplit("_", 1)[0]
+class TestProtocols:
+    def test_each_has_a_plan_a_version_in_its_name_and_a_kind_of_photos(self):
+        for name, protocol in PROTOCOLS.items():
+            assert name == protocol.name == protocol_name(name) and protocol.kind in KINDS
+            assert name == "fivek" or name.endswith(f"-v{protocol.version}")
+            assert {"segmenter", "max_segments", "fusion", "degradation"} <= set(protocol.settings)
+            assert callable(protocol.degradation) and bool(protocol.folds) <= protocol.full_size
+        assert protocol_name("misexposed") == "uneven-v1"
+
+    def test_the_fingerprint_is_of_all_that_results_depend_on(self):
+        one = PROTOCOLS["uneven-v1"]
+        marks = [each.fingerprint(photos) for each, photos in (
+            (one, "10 files, 0a"), (one, "10 files, 0b"), (replace(one, seed=1), "10 files, 0a"),
+            (replace(one, version=2), "10 files, 0a"), (replace(one, crops={**one.crops, "test": 5}), "10 files, 0a"),
+            (replace(one, settings={**one.settings, "max_segments": 7}), "10 files, 0a"),
+            *((each, "10 files, 0a") for each in PROTOCOLS.values() if each != one))]
+        assert len(set(marks)) == len(marks) and all(len(mark) == 8 and int(mark, 16) >= 0 for mark in marks)
+        assert replace(one, methods=("all",)).fingerprint("10 files, 0a") == marks[0]  # what is run changes no number
+
+    @pytest.mark.parametrize("name, mark", [("sample-v1", ""), ("uneven-v1", ""), ("pairs-v1", "")])
+    def test_published_ones_stay_as_they_are(self, name, mark):
+        """A change of a published protocol must be another one, with another name."""
+        assert PROTOCOLS[name].fingerprint("sample photos") == mark
 
 
-def of(photos):
-    return {photograph(photo) for photo in photos}
+class TestStamp:
+    def test_it_names_protocol_version_fingerprint_and_photos(self):
+        mark = PROTOCOLS["uneven-v1"].fingerprint("10 files, 0a")
+        line = f"Protocol uneven-v1, version 1, fingerprint {mark} (10 files, 0a)"
+        assert stamp([settings_of(), settings_of(protocol="misexposed")]) == line and stamp([]) == ""
+        alone = settings_of("I, global", max_segments=1, total_timesteps=6_000)  # as the method has it
+        assert stamp([alone, settings_of("II, long", total_timesteps=90_000)]) == line
+
+    def test_it_names_what_was_changed(self):
+        changed = [settings_of(max_segments=3), settings_of(max_segments=3, fusion="local", total_timesteps=7_500)]
+        assert stamp(changed).endswith("; changed: max_segments 3, not 8, fusion local, not mask_pyramid, budget 0.25 "
+                                       "and 1 of the protocol's")
+
+    def test_a_table_ends_with_it(self, done):
+        cells = read_cells(done.out)
+        made = table(runs(cells))
+        line = stamp([cell["settings"] for cell in cells])
+        assert line.startswith("Protocol uneven-v1, version 1, ") and "(10 files, " in line
+        assert "max_segments 3, not 8" in line and "budget 0.004 of the protocol's" in line  # --quick
+        assert made.text().endswith(f"\n\n{line}") and made.markdown().endswith(f"|\n\n{line}\n")
 
 
-PAIRS = [plain(f"p{i:02}", 0.01 * i, target=0.5 + 0.01 * i) for i in range(15)]
-RAW = [plain(f"r{i}", 0.2 + 0.01 * i) for i in range(3)]
-EXPERTS = [plain(f"e{i}", 0.8 + 0.01 * i) for i in range(6)]
-BRACKETS = [plain(name, 0.01 * i, target=0.5 + 0.01 * i) for i, name in enumerate(
-    ["cafe", "museum_1", "museum_2", "sunset1", "sunset12", "a_b", "a_c", "7", "8", "lake-3"])]  # of eight scenes
+def test_cells_that_were_finished_before_there_were_versions_stay_finished(done, tmp_path):
+    """Settings as a cell of an earlier release has them: nothing of protocols but the name."""
+    content = json.loads(done.path(Cell("II", 0)).read_text())
+    assert set(content["settings"]) == {"protocol", "method", "seed", "fold", "photos", "config", "off_policy"}
+    content["settings"]["config"].pop("snapshots")  # an option that came later
+    (tmp_path / "II-seed0.json").write_text(json.dumps(content))
+    assert replace(done, out=str(tmp_path)).finished(Cell("II", 0))
 
 
-class TestMisexposed:
-    def test_no_photograph_is_in_two_of_the_three(self):
-        photos = [plain(f"p{i}", 0.02 * (i + 1)) for i in range(20)]
-        protocol = misexposed_protocol(photos)
-        names = [of(part) for part in protocol]
-        assert [len(part) for part in names] == [8, 8, 4] and len(set.union(*names)) == 20
-        assert [len(part) for part in protocol] == [64, 64, 16]
+class TestSamples:
+    def test_they_need_no_folder_and_are_few(self):
+        benchmark = make_benchmark("sample-v1")
+        split, training = benchmark.data(None)
+        assert [len(part) for part in split] == [192, 192, 32] and training is split.inputs
+        whole = misexposed_protocol()
+        assert [photo.name for photo in split.test] == [photo.name for photo in whole.test[:32]]
+        assert benchmark.config.max_segments == 4 and benchmark.config.segmenter == "slic"
+        assert benchmark.folders == {}
+        methods = {cell.method for cell in benchmark.cells()}
+        assert {*MAIN, *GROUPS["rivals"]} <= methods and methods >= {*BASELINES} - {"constant EV on the test"}
 
-    def test_inputs_are_misexposed_and_know_it(self):
-        protocol = misexposed_protocol([plain(f"p{i}", 0.4) for i in range(10)])
-        for photo in (*protocol.inputs, *protocol.test):
-            assert photo.image.shape == photo.target.shape == (SIZE, SIZE, 3)
-            np.testing.assert_allclose(photo.target, 0.4, atol=1e-6)
-            assert photo.ev_map.shape == (SIZE, SIZE) and abs(photo.image - 0.4).max() > 0.004
-        assert all(photo.target is None and photo.image.shape == (SIZE * 9 // 8,) * 2 + (3,)
-                   for photo in protocol.experts)
-
-    def test_the_seed_decides(self):
-        photos = [plain(f"p{i}", 0.03 * (i + 1)) for i in range(10)]
-        first, again, other = (misexposed_protocol(photos, seed) for seed in (0, 0, 1))
-        np.testing.assert_array_equal([p.image for p in first.test], [p.image for p in again.test])
-        assert of(first.test) == of(again.test) != of(other.test)
-
-    def test_backlit_it_has_the_same_crops_and_another_wrong_exposure(self):
-        photos = [plain(f"p{i}", 0.03 * (i + 1)) for i in range(10)]
-        uneven, backlit = misexposed_protocol(photos), misexposed_protocol(photos, degradation=Backlight())
-        for ours, theirs in zip(backlit, uneven, strict=True):
-            assert [photo.name for photo in ours] == [photo.name for photo in theirs]
-        for ours, theirs in zip(backlit.test, uneven.test, strict=True):
-            np.testing.assert_array_equal(ours.target, theirs.target)
-            assert np.ptp(ours.ev_map) < 1e-5 and np.ptp(theirs.ev_map) > 0.1  # photos of one level have no backlight
-            assert -0.5 <= ours.ev_map[0, 0] <= 1
-        np.testing.assert_array_equal([p.image for p in backlit.experts], [p.image for p in uneven.experts])
-
-    def test_sample_photos_exposed_otherwise_are_the_same_good_photos(self):
-        protocol, samples = misexposed_protocol(degradation=Misexpose((0.0, 0.0), local=0.0)), sample_photos("test")
-        assert [len(part) for part in protocol] == [512, 512, 64]
-        for ours, theirs in zip(protocol.test, samples, strict=True):
-            np.testing.assert_array_equal(ours.target, theirs.target)
-            np.testing.assert_allclose(ours.image, ours.target, atol=0.5001 / 255)
-
-    def test_every_protocol_has_a_plan_and_a_degradation(self):
-        assert list(PROTOCOLS) == list(DEGRADATIONS) == ["uneven-v1", "backlit-v1", "fivek", "brackets-v1"]
-        assert all({"segmenter", "max_segments", "fusion"} <= set(changed) for changed in PROTOCOLS.values())
-
-    def test_four_photos_are_too_few(self):
-        with pytest.raises(ValueError, match="4 photos are too few"):
-            misexposed_protocol(PAIRS[:4])
-
-    def test_the_sample_photos_are_the_default(self):
-        assert [len(part) for part in misexposed_protocol()] == [512, 512, 64]
+    def test_other_photos_are_refused(self, photos, monkeypatch):
+        with pytest.raises(ValueError, match=f"has photos of its own: leave out --photos {photos}"):
+            make_benchmark("sample-v1", photos)
+        protocol = PROTOCOLS["sample-v1"]
+        monkeypatch.setitem(PROTOCOLS, "sample-v1", replace(protocol, photos={**protocol.photos, "coffee": "00000000"}))
+        with pytest.raises(ValueError, match=f"coffee {protocol.photos['coffee']}, not 00000000"):
+            make_benchmark("sample-v1")
 
 
-class TestCrops:
-    def test_targets_are_cut_alike(self):
+class TestPairs:
+    def test_anyones_two_folders_are_dealt_into_folds(self, fivek, tmp_path):
+        folders = fivek / "fivek_pairs" / "input", fivek / "fivek_pairs" / "expert_c"
+        benchmark = make_benchmark("pairs-v1", None, *folders, out=tmp_path, quick=True)
+        tested = []
+        for fold in range(5):
+            split, training = benchmark.data(fold)
+            names = {photo.name for photo in split.test}
+            assert names and names.isdisjoint(photo.name for photo in training) and len(training) + len(names) == 6
+            halves = [{photo.name.rsplit("_", 1)[0] for photo in part} for part in (split.inputs, split.experts)]
+            assert not halves[0] & halves[1] and not (halves[0] | halves[1]) & names
+            tested += names
+            for method in ("identity", "best single EV"):
+                benchmark.run_cell(Cell(method, 0, fold))
+        assert sorted(tested) == [f"a{i}" for i in range(6)]
+        assert all(map(benchmark.finished, benchmark.cells(["identity", "best single EV"])))
+        rows = {row.method: row for row in table(runs(read_cells(tmp_path))).rows}
+        assert rows["identity"].gain.mean == 0 and rows["best single EV"].gain.mean > 5  # a stop too dark
+
+    def test_large_photos_are_measured_at_500_pixels(self, tmp_path):
         rng = np.random.default_rng(0)
-        image = rng.random((90, 120, 3), np.float32)
-        for crop in crops(Photo("a", image, image / 2), 20, SIZE, np.random.default_rng(1)):
-            np.testing.assert_allclose(crop.target, crop.image / 2, atol=1e-5)
+        for side in ("inputs", "targets"):
+            for i in range(6):
+                as_file(tmp_path / side / f"{i}.png", rng.random((30, 600, 3)))
+        split, _ = read_photos("pairs-v1", {side: str(tmp_path / side) for side in ("inputs", "targets")}, 0)
+        assert {photo.image.shape for photo in split.test} == {(25, 500, 3)}
 
-    def test_they_are_square_of_60_to_100_percent_and_half_are_mirrored(self):
-        ramp = np.linspace(0, 1, 200, dtype=np.float32)
-        image = np.stack([np.tile(ramp, (100, 1)), np.tile(np.linspace(0, 1, 100, dtype=np.float32)[:, None], 200),
-                          np.zeros((100, 200), np.float32)], axis=-1)
-        cut = crops(Photo("a", image), 200, 50, np.random.default_rng(0))
-        assert {crop.image.shape for crop in cut} == {(50, 50, 3)}
-        width = np.array([crop.image[0, -1, 0] - crop.image[0, 0, 0] for crop in cut]) * 199
-        height = np.array([crop.image[-1, 0, 1] - crop.image[0, 0, 1] for crop in cut]) * 99
-        assert 70 < (width < 0).sum() < 130
-        np.testing.assert_allclose(abs(width), height, rtol=0.02)
-        assert 57 < height.min() < 62 and 96 < height.max() <= 100
+    def test_what_does_not_suit_is_named(self, fivek, photos, tmp_path):
+        low, good = fivek / "fivek_pairs" / "input", fivek / "fivek_pairs" / "expert_c"
+        with pytest.raises(ValueError, match=f"needs more than 5 pairs, but {low} and {photos} have 0 photos of the"):
+            make_benchmark("pairs-v1", None, low, photos)
+        shutil.copytree(low, tmp_path / "few")
+        (tmp_path / "few" / "a0.png").unlink()
+        with pytest.raises(ValueError, match="have 5 photos of the same names"):
+            make_benchmark("pairs-v1", None, tmp_path / "few", good)
+        for given in ((photos, low, good), (photos, None, None)):
+            with pytest.raises(ValueError, match="needs --inputs.*and no --photos"):
+                make_benchmark("pairs-v1", *given)
+        with pytest.raises(ValueError, match="needs at least 5 photos, but .*few has 0"):
+            (tmp_path / "none" / "few").mkdir(parents=True)
+            make_benchmark("uneven-v1", tmp_path / "none" / "few")
 
 
-class TestFolds:
-    @pytest.mark.parametrize("num", [6, 15, 23])
-    def test_they_partition_the_photos(self, num):
-        dealt = folds(num)
-        assert len(dealt) == NUM_FOLDS and sorted(np.concatenate(dealt)) == list(range(num))
-        assert max(map(len, dealt)) - min(map(len, dealt)) <= 1
-        assert [part.tolist() for part in dealt] == [part.tolist() for part in folds(num)]
+class TestBSDS500:
+    @pytest.fixture
+    def bsds(self, tmp_path, monkeypatch, sample_photos):
+        """The data set in small, four, two and three photographs, with a registry of its own."""
+        numbers, number = {"train": 4, "val": 2, "test": 3}, 0
+        for split, count in numbers.items():
+            for _ in range(count):
+                as_file(tmp_path / "data" / "bsds500" / split / f"{number}.png", sample_photos[number])
+                number += 1
+        files = sorted((tmp_path / "data" / "bsds500").rglob("*.png"))
+        registries = tmp_path / "registries"
+        registries.mkdir()
+        from hashlib import sha256
+        (registries / "bsds500.txt").write_text("".join(
+            f"{path.parent.name}/{path.name} {sha256(path.read_bytes()).hexdigest()}\n" for path in files))
+        monkeypatch.setattr(downloads, "REGISTRIES", registries)
+        monkeypatch.setenv("EXPOSURE_DATA", str(tmp_path / "data"))
+        return tmp_path / "data"
 
-    @pytest.mark.parametrize("num, parts", [(5, 5), (10, 1), (0, 5)])
-    def test_too_few_are_refused(self, num, parts):
-        with pytest.raises(ValueError, match=f"{num} photos can't be dealt into {parts} folds"):
-            folds(num, parts)
+    @pytest.mark.parametrize("protocol", ["uneven-bsds500-v1", "backlit-bsds500-v1"])
+    def test_the_official_parts_are_trained_and_tested_on(self, bsds, protocol):
+        benchmark = make_benchmark(protocol)
+        assert benchmark.folders == make_benchmark(protocol, bsds).folders  # named, or by EXPOSURE_DATA
+        split, training = benchmark.data(None)
+        names = [{photo.name.rsplit("_", 1)[0] for photo in part} for part in split]
+        assert names[0] | names[1] == {"0", "1", "2", "3"} and not names[0] & names[1] and training is split.inputs
+        assert names[2] == {"6", "7", "8"} and [len(part) for part in split] == [16, 16, 6]
+        assert benchmark.settings(Cell("identity", 0))["photos"].startswith("7 files, ")
+
+    def test_photos_that_are_not_the_data_sets_are_named(self, bsds):
+        path = bsds / "bsds500" / "test" / "7.png"
+        content = path.read_bytes()
+        path.write_bytes(content[:-30] + bytes([content[-30] ^ 1]) + content[-29:])
+        with pytest.raises(ValueError, match=r"not as published.*test/7\.png"):
+            make_benchmark("uneven-bsds500-v1")
+        path.write_bytes(content)
+        as_file(bsds / "bsds500" / "train" / "mine.png", np.zeros((8, 8, 3)))
+        with pytest.raises(ValueError, match=r"aren't of bsds500: mine\.png"):
+            make_benchmark("uneven-bsds500-v1")
 
 
 class TestFiveK:
-    @pytest.mark.parametrize("fold", range(NUM_FOLDS))
-    def test_tests_inputs_and_experts_are_different_photographs(self, fold):
-        protocol = fivek_protocol(PAIRS, fold, RAW, EXPERTS)
-        inputs, experts, test = of(protocol.inputs), of(protocol.experts), {photo.name for photo in protocol.test}
-        assert not inputs & experts and not inputs & test and not experts & test
-        pairs = {photo.name for photo in PAIRS}
-        assert inputs | experts | test == pairs | {"r0", "r1", "r2"} | {photo.name for photo in EXPERTS}
-        assert [len(part & pairs) for part in (inputs, experts, test)] == [6, 6, 3]
-        assert len(protocol.inputs) == (6 + 3 + 6) * PAIR_CROPS and len(protocol.experts) == (6 + 6) * PAIR_CROPS
+    @pytest.fixture
+    def made(self, tmp_path, sample_photos):
+        """Finished photos as `exposure data fivek` makes them: four inputs, three experts' photos, two tests."""
+        root, number = tmp_path / "fivek", 0
+        lines = ["id,split,width,height,input,expert_c,rendition,untagged,max_side"]
+        for part, count in {"inputs": 4, "experts": 3, "test": 2}.items():
+            for id in fivek_ids(part)[:count]:
+                for side, gain in {"input": 0.4, "expert_c": 0.8}.items():
+                    as_file(root / side / f"a{id:04}.png", sample_photos[number] * gain)
+                number += 1
+                lines.append(f"{id},{part},64,64,i.png,c.png,,,500")
+        (root / "index.csv").write_text("\n".join(lines) + "\n")
+        return root
 
-    def test_other_photographs_join_both_sides_and_change_nothing_else(self):
-        others = [plain(f"o{i}", 0.3 + 0.05 * i) for i in range(6)]
-        plain_protocol, protocol = (fivek_protocol(PAIRS, 0, RAW, EXPERTS, more) for more in ((), others))
-        assert [photo.name for photo in protocol.test] == [photo.name for photo in plain_protocol.test]
-        for ours, before in ((protocol.inputs, plain_protocol.inputs), (protocol.experts, plain_protocol.experts)):
-            assert [photo.name for photo in ours[: len(before)]] == [photo.name for photo in before]
-            np.testing.assert_array_equal(ours[len(before) - 1].image, before[-1].image)
-            assert len(ours) == len(before) + 3 * OTHER_CROPS
-        added = protocol.inputs[len(plain_protocol.inputs) :], protocol.experts[len(plain_protocol.experts) :]
-        assert of(added[0]) | of(added[1]) == {photo.name for photo in others} and not of(added[0]) & of(added[1])
-        assert all(photo.ev_map is not None for photo in added[0]) and added[1][0].ev_map is None
+    def test_missing_photos_are_named_unless_a_part_will_do(self, made, tmp_path):
+        with pytest.raises(ValueError, match=r"lacks 1996 of the 2000 photos of the split 'inputs': a\d{4}"):
+            make_benchmark("fivek-2k2k1k-v1", made)
+        benchmark = make_benchmark("fivek-2k2k1k-v1", made, out=tmp_path / "out", quick=True, subset=True)
+        split, training = benchmark.data(None)
+        assert [len(part) for part in split] == [8, 6, 2] and len(training) == 4
+        assert [photo.name for photo in split.test] == [f"a{id:04}" for id in fivek_ids("test")[:2]]
+        assert all(photo.target is None for photo in split.experts)
+        assert len(benchmark.cells(["identity"])) == 1 and "constant EV on the test" not in {
+            cell.method for cell in benchmark.cells()}
+        for method in ("identity", "constant EV", "grey rule", "best single EV", "II", "regression"):
+            benchmark.run_cell(Cell(method, 0))
+        results = {method: read_cell(benchmark.path(Cell(method, 0)))["results"] for method in
+                   ("identity", "constant EV", "best single EV", "II")}
+        assert results["best single EV"]["psnr"] > results["identity"]["psnr"] + 3  # half as bright as it should be
+        assert stamp([cell["settings"] for cell in read_cells(benchmark.out)]).count("18 files, ") == 1
 
-    @pytest.mark.parametrize("fold", range(NUM_FOLDS))
-    def test_untouched_photos_are_as_bright_in_either_half(self, fold):
-        level, protocol = {photo.name: photo.image.mean() for photo in PAIRS}, fivek_protocol(PAIRS, fold)
-        halves = [[level[name] for name in of(part)] for part in (protocol.inputs, protocol.experts)]
-        assert abs(np.mean(halves[0]) - np.mean(halves[1])) < 0.01  # neighbours differ by as much, the extremes by 0.14
-
-    def test_every_pair_is_tested_once_and_whole(self):
-        tested = [photo for fold in range(NUM_FOLDS) for photo in fivek_protocol(PAIRS, fold).test]
-        assert sorted(photo.name for photo in tested) == [photo.name for photo in PAIRS]
-        assert {photo.image.shape for photo in tested} == {(80, 100, 3)}
-
-    def test_what_the_photos_are_made_of(self):
-        protocol = fivek_protocol(PAIRS, 0, RAW, EXPERTS)
-        source = {photo.name: photo for photo in (*PAIRS, *RAW, *EXPERTS)}
-        for photo in protocol.experts:  # the expert's version, not the untouched one
-            origin = source[photograph(photo)]
-            good = origin.image if origin.target is None else origin.target
-            np.testing.assert_allclose(photo.image, good[0, 0, 0], atol=1e-6)
-        for photo in protocol.inputs:
-            origin = source[photograph(photo)]
-            if photo.ev_map is None:
-                np.testing.assert_allclose(photo.image, origin.image[0, 0, 0], atol=1e-6)
-            else:  # the expert's version misexposed
-                assert abs(photo.image - origin.target[0, 0, 0]).max() > 0.004
-            assert (photo.target is None) == (origin.target is None)
-        assert sum(photo.ev_map is not None for photo in protocol.inputs) == 6 * PAIR_CROPS
-
-    def test_what_makes_no_sense_is_refused(self):
-        with pytest.raises(ValueError, match=r"fold must lie in 0..4, not 5"):
-            fivek_protocol(PAIRS, 5)
-        with pytest.raises(ValueError, match=r"not twice: \['p03'\]"):
-            fivek_protocol(PAIRS, 0, raw=[plain("p03", 0.1)])
-        with pytest.raises(ValueError, match="1 of 16 pairs have no target, such as 'bare'"):
-            fivek_protocol([*PAIRS, plain("bare", 0.1)], 0)
-
-    def test_real_pairs_are_dealt(self, real_folder):
-        folder = real_folder / "fivek_pairs"
-        if not folder.is_dir():
-            pytest.skip(f"no folder {folder}")
-        pairs = PairedPhotos(folder / "input", folder / "expert_c", max_side=None)
-        protocol = fivek_protocol(pairs, 0)
-        assert of(protocol.inputs).isdisjoint(of(protocol.experts))
-        unspoilt = [photo for photo in protocol.inputs if photo.ev_map is None]
-        errors = [psnr(p.image[None], targets=p.target[None])[0] for p in unspoilt]
-        assert 15 < np.mean(errors) < 24  # cut elsewhere, a target would be far from its photo
+    def test_a_folder_that_nothing_was_made_of_is_named(self, tmp_path):
+        with pytest.raises(ValueError, match=f"no finished photos of FiveK in {tmp_path}"):
+            make_benchmark("fivek-2k2k1k-v1", tmp_path)
+        with pytest.raises(ValueError, match="--subset is for a part of FiveK, and the protocol sample-v1"):
+            make_benchmark("sample-v1", subset=True)
 
 
-class TestBrackets:
-    @pytest.mark.parametrize("name, shown", [("museum_2", "museum"), ("sunset12", "sunset"), ("cafe", "cafe"),
-                                             ("lake-3", "lake"), ("a_b", "a_b"), ("17", "17"), ("x2_y", "x2_y"),
-                                             ("night2_frame10", "night2_frame")])
-    def test_a_scene_is_a_name_without_its_last_number(self, name, shown):
-        assert scene(name) == shown
+class TestBudgets:
+    def test_all_trainings_are_scaled(self):
+        full, small, tenth = (make_benchmark("backlit-v1", budget=budget) for budget in ("full", "small", "0.1"))
+        assert full == make_benchmark("backlit-v1") and full.config.total_timesteps == 30_000
+        assert (small.config.total_timesteps, small.config.warm_start) == (7_500, full.config.warm_start // 4)
+        assert tenth.config == make_benchmark("backlit-v1", budget=0.1).config
+        for method in ("paired", "regression", "II, long", "td3"):
+            long, short = (each.cell_config(Cell(method, 0)).total_timesteps for each in (full, tenth))
+            assert short == pytest.approx(long / 10, abs=1), method
 
-    def test_no_scene_is_both_learned_from_and_tested(self):
-        tested = []
-        for fold in range(NUM_FOLDS):
-            protocol = brackets_protocol(BRACKETS, fold)
-            learned = {scene(name) for name in of([*protocol.inputs, *protocol.experts])}
-            names = [photo.name for photo in protocol.test]
-            assert names and learned.isdisjoint(map(scene, names)) and of(protocol.inputs) == of(protocol.experts)
-            assert len(protocol.inputs) == len(protocol.experts) == (len(BRACKETS) - len(names)) * PAIR_CROPS
-            tested += names
-        assert sorted(tested) == sorted(photo.name for photo in BRACKETS)
+    @pytest.mark.parametrize("budget", ["tiny", "0", "-1", "nan", "inf", ""])
+    def test_others_are_refused(self, budget):
+        with pytest.raises(ValueError, match="budget must be small, full or a number above 0, not"):
+            fraction(budget)
 
-    def test_dark_frames_are_the_inputs_and_normal_ones_the_experts(self):
-        protocol, source = brackets_protocol(BRACKETS, 1), {photo.name: photo for photo in BRACKETS}
-        for photo in protocol.inputs:
-            np.testing.assert_allclose(photo.image, source[photograph(photo)].image[0, 0, 0], atol=1e-6)
-            np.testing.assert_allclose(photo.target, source[photograph(photo)].target[0, 0, 0], atol=1e-6)
-            assert photo.image.shape == (SIZE, SIZE, 3) and photo.ev_map is None
-        for photo in protocol.experts:
-            np.testing.assert_allclose(photo.image, source[photograph(photo)].target[0, 0, 0], atol=1e-6)
-            assert photo.image.shape == (SIZE * 9 // 8,) * 2 + (3,) and photo.target is None
-        assert {photo.image.shape for photo in protocol.test} == {(80, 100, 3)}
+    def test_either_a_fraction_or_a_number_of_exposures(self):
+        with pytest.raises(ValueError, match="as timesteps, 10, or as a fraction, small, not both"):
+            make_benchmark("backlit-v1", timesteps=10, budget="small")
 
-    def test_other_good_photographs_join_the_experts_only(self):
-        plain_protocol, protocol = brackets_protocol(BRACKETS, 0), brackets_protocol(BRACKETS, 0, EXPERTS)
-        assert of(protocol.experts) == of(plain_protocol.experts) | {photo.name for photo in EXPERTS}
-        assert len(protocol.experts) == len(plain_protocol.experts) + 6 * OTHER_CROPS
-        assert of(protocol.inputs) == of(plain_protocol.inputs)
 
-    def test_what_makes_no_sense_is_refused(self):
-        with pytest.raises(ValueError, match=r"fold must lie in 0..4, not -1"):
-            brackets_protocol(BRACKETS, -1)
-        with pytest.raises(ValueError, match=r"9 photos of 1 scenes, such as \['IMG'\], can't be dealt into 5 folds"):
-            brackets_protocol([plain(f"IMG_{i}", 0.1, target=0.5) for i in range(9)], 0)
-        with pytest.raises(ValueError, match="have no target, such as 'bare'"):
-            brackets_protocol([*BRACKETS, plain("bare", 0.1)], 0)
-        with pytest.raises(ValueError, match=r"not twice: \['cafe'\]"):
-            brackets_protocol(BRACKETS, 0, [plain("cafe", 0.5)])
+def test_groups_stand_for_methods():
+    benchmark = make_benchmark("uneven-v1")
+    assert benchmark.cells() == benchmark.cells(["main", "baselines"]) == benchmark.cells(["baselines", *MAIN])
+    assert [cell.method for cell in benchmark.cells(["baselines"])] == [
+        name for name in BASELINES if name != "constant EV on the test"]
+    assert named(["I", "main", "I"], MAIN)[0] == "I" and len(named(["I", "main", "I"], MAIN)) == len(MAIN)
+    with pytest.raises(ValueError, match="or the groups main, .*all, not 'mine'"):
+        named(["mine"], MAIN)
+    with pytest.raises(ValueError, match="'main' is a method of the benchmark's own"):
+        Benchmark("uneven-v1", {}, benchmark.config, "out", agents={"main": ["a.zip"]})
+
+
+def test_the_same_photos_elsewhere_have_the_same_fingerprint(fivek, tmp_path):
+    shutil.copytree(fivek / "fivek_pairs", tmp_path / "copy")
+    here, there = (find_folders("pairs-v1", None, root / "input", root / "expert_c")
+                   for root in (fivek / "fivek_pairs", tmp_path / "copy"))
+    assert here != there and fingerprint(here) == fingerprint(there)

@@ -5,7 +5,7 @@ import pytest
 
 from agents.baselines.untrained import ConstantEV, FixedBracket, Identity
 from agents.benchmark import tables as tables
-from agents.benchmark.protocols import folds
+from agents.benchmark.splits import folds
 from agents.evaluation.whole_photos import best_constant, best_evs, evaluate_full_size, psnr_by_ev
 from exposure_env.fusion import mertens
 from exposure_env.image import clip, expose

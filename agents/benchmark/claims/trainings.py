@@ -20,8 +20,8 @@ from agents.benchmark.claims.gradients import Gradients
 from agents.benchmark.data import misexposed_split
 from agents.benchmark.fingerprints import version_of
 from agents.benchmark.measures import machine, peak_mb, versions
-from agents.benchmark.protocols import Split
 from agents.benchmark.results import is_finished, make_once
+from agents.benchmark.splits import Split
 from agents.benchmark.trials import Trial
 from agents.benchmark.workers import run_batches
 from agents.evaluation.metrics import pearson, psnr

@@ -1,6 +1,6 @@
 import pytest
 
-from agents.benchmark.protocols import Split
+from agents.benchmark.splits import Split
 from exposure_env.photos import Photo
 
 
