@@ -123,6 +123,7 @@ class Benchmark:
     targets: Folder = None  # folder of their retouched versions, under the same file names
     out: Folder = None  # folder of the results, one file per training or baseline; runs/benchmark-<protocol> by default
     table: Folder = None  # folder for <protocol>.csv (runs), _long.csv (photos), _table.csv, .md, .png; none by default
+    report: Folder = None  # folder for pages that go from the ranking down to each photo, see docs; none by default
     reference: str | None = None  # method that the others are compared with; "paired" or the first learner by default
     methods: tuple[str, ...] = ()  # learners and baselines, see agents/benchmark/methods.py; by default the main ones
     # agent of your own: NAME=model.zip (or run folder), NAME=module:attribute or NAME=file.py:attribute, something with
@@ -144,6 +145,7 @@ class Benchmark:
         from agents.benchmark.figures import figure
         from agents.benchmark.long_form import long_form
         from agents.benchmark.making import make_benchmark
+        from agents.benchmark.report import check_report, write_report
         from agents.benchmark.results import read_cells
         from agents.benchmark.workers import part
         from agents.pictures import write_figure
@@ -152,6 +154,8 @@ class Benchmark:
         benchmark = make_benchmark(self.protocol, self.photos, self.inputs, self.targets, self.timesteps, self.out,
                                    self.quick, self.segmenter, self.max_segments, self.fusion,
                                    parse_agents(self.agent))
+        if self.report is not None:
+            check_report(self.report)
         cells, failures = benchmark.cells([*self.methods, *benchmark.agents], self.seeds), []
         known = {cell.method for cell in cells} | {cell["settings"]["method"] for cell in read_cells(benchmark.out)}
         if self.reference not in {None, *known}:
@@ -173,6 +177,8 @@ class Benchmark:
             write_figure(self.table / f"{self.protocol}.png", figure(finished))
         for failure in failures:
             print(f"failed: {failure}", file=sys.stderr)
+        if self.report is not None:  # last, as it may find nothing to tell of
+            print(f"Report: {write_report(benchmark, self.report, self.reference)}", file=sys.stderr)
         return 1 if failures else 0
 
 

@@ -25,7 +25,7 @@ def webp(pixels: np.ndarray, quality: int | None = None) -> bytes:
 
 def indexed_png(places: np.ndarray, colors: np.ndarray) -> bytes:
     """The PNG file of (H, W) places in a palette of up to 256 colours, (K, 3) uint8."""
-    file, image = io.BytesIO(), Image.fromarray(places.astype(np.uint8), "P")
+    file, image = io.BytesIO(), Image.fromarray(places.astype(np.uint8))
     image.putpalette(colors.astype(np.uint8).ravel().tolist())
     image.save(file, "PNG", optimize=True)
     return file.getvalue()

@@ -3,14 +3,15 @@
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from agents.benchmark.cells import QUICK, Benchmark, Cell
+from agents.benchmark.cells import QUICK, Benchmark
 from agents.benchmark.fingerprints import fingerprint
 from agents.benchmark.kept_pictures import SUFFIX, read_pictures
 from agents.benchmark.measures import photograph
 from agents.benchmark.methods import BASELINES, PROTOCOLS
-from agents.benchmark.results import read_cells
+from agents.benchmark.results import read_cell
 from agents.benchmark.tables import MethodRow, MethodRun, Table, runs, scores, table
 from agents.evaluation.scores import Scores
 from agents.training.configuration import PRESETS
@@ -48,7 +49,7 @@ class System(NamedTuple):
     row: MethodRow
     runs: list[MethodRun]
     scores: Scores  # gains by seed and photograph [dB]
-    cells: list[dict[str, Any]]  # those of the lowest seed, one for each fold
+    cells: list[dict[str, Any]]  # those of the lowest seed, one for each fold, each with its "path"
     outcomes: list[Outcome]  # one for each tested photo, in their order
 
     @property
@@ -90,10 +91,11 @@ def read_content(benchmark: Benchmark, reference: str | None = None) -> Content:
     Raises:
         ValueError: If no run is finished, a cell was made of other photos, or kept pictures are damaged.
     """
-    cells, version = read_cells(benchmark.out), fingerprint(benchmark.folders)
+    paths, version = sorted(Path(benchmark.out).glob("*.json")), fingerprint(benchmark.folders)
+    cells = [read_cell(path) | {"path": path} for path in paths]
     for cell in cells:
         if (found := cell["settings"].get("photos")) != version:
-            raise ValueError(f"{_cell_of(cell).name} was made of other photos ({found}) than those given ({version}): "
+            raise ValueError(f"{cell['path']} was made of other photos ({found}) than those given ({version}): "
                              "a report shows one set of photos")
     if not (finished := runs(cells)):
         raise ValueError(f"no run in {benchmark.out} is finished: there is nothing to report")
@@ -108,8 +110,7 @@ def read_content(benchmark: Benchmark, reference: str | None = None) -> Content:
     first = grouped[finished[0].method, finished[0].seed]
     photos = [Tested(entry["name"], photograph(entry["name"], cell["settings"]), cell["settings"]["fold"], place)
               for cell in first for place, entry in enumerate(cell["photos"])]
-    systems = [_system(benchmark, row, [run for run in finished if run.method == row.method], grouped)
-               for row in made.rows]
+    systems = [_system(row, [run for run in finished if run.method == row.method], grouped) for row in made.rows]
     software = sorted({", ".join(f"{name} {value}" for name, value in cell.get("versions", {}).items())
                        for cell in cells})
     machines = sorted({cell.get("machine", "unknown") for cell in cells})
@@ -117,19 +118,14 @@ def read_content(benchmark: Benchmark, reference: str | None = None) -> Content:
                    command_of(benchmark, systems, reference))
 
 
-def _cell_of(cell: dict[str, Any]) -> Cell:
-    return Cell(*(cell["settings"][name] for name in Cell._fields))
-
-
-def _system(benchmark: Benchmark, row: MethodRow, group: list[MethodRun],
-            grouped: dict[tuple[str, int], list[dict[str, Any]]]) -> System:
+def _system(row: MethodRow, group: list[MethodRun], grouped: dict[tuple[str, int], list[dict[str, Any]]]) -> System:
     cells = {run.seed: grouped[row.method, run.seed] for run in group}
     lowest = cells[min(cells)]
     entries = {seed: [entry for part in parts for entry in part["photos"]] for seed, parts in cells.items()}
     pictures: list[bytes | None] = []
     for part in lowest:
         count = len(part["photos"])
-        pictures += read_pictures(benchmark.path(_cell_of(part)).with_suffix(SUFFIX), count) or [None] * count
+        pictures += read_pictures(part["path"].with_suffix(SUFFIX), count) or [None] * count
     gains = [{seed: each[place]["psnr"] - each[place]["input_psnr"] for seed, each in entries.items()}
              for place in range(len(pictures))]
     outcomes = [Outcome(*each) for each in zip(gains, entries[min(cells)], pictures, strict=True)]

@@ -16,6 +16,7 @@ from agents.benchmark.report import drawings
 from agents.benchmark.report.content import Content, Outcome, System, own_settings
 from agents.benchmark.report.pictures import (
     Pictures,
+    Segments,
     Shown,
     are_of_segments,
     ev_map,
@@ -27,6 +28,7 @@ from agents.evaluation.formatting import UNKNOWN, ends, number, with_ends
 from agents.evaluation.scores import Estimate, probability_of_improvement
 from agents.evaluation.statistics import Interval
 from agents.retouching.contact_sheet import BRIGHTER, DARKER, SAME
+from exposure_env.drawing import signed
 
 HERE = Path(__file__).parent
 LONGEST_NAME = 40  # of what a name gives a file's name
@@ -77,7 +79,7 @@ class View:
             name = None
             if are_of_segments(outcome.entry, segments := shown.segments[key]):
                 name = pictures.add(ev_map(segments, [0.0 if math.isnan(ev) else ev for ev in evs], self.most), ".png")
-                marks = [(*place, number(ev, "+.1f")) for place, ev in zip(segments.places, evs, strict=True) if place]
+                marks = _marks(segments, evs)
             panels.append(Panel(outcome.gain, _by_seed(outcome), None if other is None else outcome.gain - other.gain,
                                 outcome.entry["psnr"], result, name, marks,
                                 ", ".join(number(ev, "+.2f") for ev in evs)))
@@ -183,6 +185,14 @@ def seconds(value: float) -> str:
     if math.isnan(value):
         return UNKNOWN
     return f"{value:.1f} s" if value < 10 else f"{value:.0f} s" if value < 600 else f"{value / 60:.0f} min"
+
+
+def _marks(segments: Segments, evs: Sequence[float]) -> list[tuple[float, float, str]]:
+    """The exposures and where they are written; if they are all the same, one stands for all, on the largest."""
+    told = ["" if math.isnan(ev) else signed(ev) for ev in evs]
+    order = sorted(range(len(evs)), key=lambda segment: -segments.areas[segment])
+    chosen = order[:1] if len({*told}) == 1 else order
+    return [(*place, told[segment]) for segment in chosen if (place := segments.places[segment]) and told[segment]]
 
 
 def _by_seed(outcome: Outcome) -> str:
