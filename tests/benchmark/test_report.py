@@ -106,15 +106,17 @@ def test_the_same_cells_give_the_same_bytes_in_another_process(done, report, tmp
     assert contents(tmp_path / "again") == contents(report)
 
 
+@pytest.mark.filterwarnings("error")
 def test_names_are_escaped_and_make_safe_files(done, photos, tmp_path):
     benchmark = copied(done, tmp_path / "cells")
-    for number, name in enumerate(['<script>alert(1)</script>', '../x', '"quoted" & \'so\'', "$x^2$\n{{ 7 * 7 }}"]):
+    for number, name in enumerate(['<script>alert(1)</script>', '../x', '"quoted" & \'so\'', "$x^2$\n{{ 7 * 7 }}",
+                                  "long " * 40]):
         changed(tmp_path / "cells" / "identity-seed0.json", tmp_path / "cells" / f"odd{number}.json", method=name)
     folder = tmp_path / "deep" / "report"
     write_report(benchmark, folder)
     assert [path.name for path in folder.parent.iterdir() if path.name[0] != "."] == ["report"]
     names = {path.name for path in folder.rglob("*.html")}
-    assert names == {path.name for path in folder.glob("*.html")} and len(names) == 1 + 9 + 2
+    assert names == {path.name for path in folder.glob("*.html")} and len(names) == 1 + 10 + 2
     assert {"system-script-alert-1-script.html", "system-x.html", "system-quoted-so.html"} <= names
     for page in folder.glob("*.html"):
         said = page.read_text()

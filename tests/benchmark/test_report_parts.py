@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from agents.benchmark.kept_pictures import keep_pictures, read_pictures
-from agents.benchmark.report.drawings import INK, spread_out, svg
-from agents.benchmark.report.pages import file_names, printable
+from agents.benchmark.report.content import printable
+from agents.benchmark.report.drawings import INK, short, spread_out, svg
+from agents.benchmark.report.pages import file_names
 from agents.benchmark.report.pictures import Pictures, are_of_segments, ev_map, segments_of
 from agents.benchmark.report.writing import MARK, WHAT, write_folder
 from agents.locks import locked
@@ -92,6 +93,7 @@ def test_pages_of_any_names_are_unlike_and_safe():
     assert found["../../etc"] == "system-etc.html" and found["é"] == "system-e.html"
     assert len({*found.values()}) == len(names) and all(len(name) < 64 for name in found.values())
     assert printable("a\nb\udc80\u202e") == "a?b??"
+    assert short("a\n" + 40 * "b") == "a?" + 25 * "b" + "…" and short("II") == "II"
 
 
 def test_labels_are_moved_as_little_as_it_takes():

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from agents.benchmark.report.content import System
+from agents.benchmark.report.content import System, printable
 from agents.evaluation.scores import Estimate, performance_profile
 from agents.retouching.contact_sheet import ev_colors
 
@@ -20,6 +20,7 @@ HUES = ("#d1603d", "#3b7dd8", "#2e9e6b", "#a05fd0", "#c08a12", "#d2528f", "#1f9a
 DASHES = ("-", (0, (5, 2)), (0, (2, 1.4)))
 GREY = "#8b8b8b"
 GREY_DASHES = ("-", (0, (6, 2)), (0, (3, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (8, 3)), (0, (3, 1, 1, 1)))
+LONGEST = 28  # of a name in a drawing; what is longer is cut off
 THRESHOLDS = 81  # of the performance profile
 SETTINGS = {
     "svg.fonttype": "none", "svg.hashsalt": "report", "text.parse_math": False, "font.size": 10, "text.color": INK,
@@ -67,6 +68,12 @@ def svg(name: str, size: tuple[float, float], paint: Callable[[Axes], None]) -> 
     return text
 
 
+def short(name: str) -> str:
+    """A name that leaves room for the drawing."""
+    name = printable(name)
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+
+
 def forest(systems: Sequence[System], look: Look) -> str:
     """The gains, highest first, each with both intervals: over seeds, and wider over seeds and photographs."""
     def paint(axes: Axes) -> None:
@@ -78,7 +85,7 @@ def forest(systems: Sequence[System], look: Look) -> str:
                               solid_capstyle="butt")
             axes.plot(row.gain.mean, place, "o", color=color, markersize=6.5)
         axes.axvline(0, color=QUIET, linewidth=0.8)
-        axes.set_yticks(range(len(systems)), [system.name for system in systems])
+        axes.set_yticks(range(len(systems)), [short(system.name) for system in systems])
         axes.set_ylim(len(systems) - 0.4, -0.6)
         axes.set_xlabel("gain in PSNR over the untouched photo [dB]")
         axes.tick_params("y", length=0)
@@ -103,12 +110,12 @@ def curves(systems: Sequence[System], look: Look) -> str | None:
             shown = lines if len({line.shape for line in lines}) > 1 else [np.mean(lines, axis=0)]
             for line in shown:
                 axes.plot(*line.T, color=color, linestyle=dash, linewidth=2, marker="o" if len(line) < 3 else "")
-            ends.append((float(np.mean([line[-1, 1] for line in lines])), system.name, color))
+            ends.append((float(np.mean([line[-1, 1] for line in lines])), short(system.name), color))
         for system in systems:
             if system not in learners:
                 color, dash = look[system.name]
                 axes.axhline(system.row.psnr, color=color, linestyle=dash, linewidth=0.9)
-                ends.append((system.row.psnr, system.name, color))
+                ends.append((system.row.psnr, short(system.name), color))
         _label_ends(axes, ends)
         axes.set(xlabel="exposures tried", ylabel="PSNR of the test photos [dB]")
         axes.grid()
@@ -150,7 +157,7 @@ def profile(systems: Sequence[System], look: Look) -> str:
         for place, system in enumerate(systems):
             color, dash = look[system.name]
             found = performance_profile(system.scores, np.linspace(low, high, THRESHOLDS))
-            axes.plot(found.thresholds, 100 * found.fractions, color=color, linestyle=dash, label=system.name,
+            axes.plot(found.thresholds, 100 * found.fractions, color=color, linestyle=dash, label=short(system.name),
                       linewidth=1 if system.baseline else 2)
             if place == 0 and not np.isnan(found.over_both).any():
                 axes.fill_between(found.thresholds, *100 * found.over_both.T, color=color, alpha=0.18, linewidth=0)
@@ -175,8 +182,8 @@ def matrix(names: Sequence[str], pairs: dict[tuple[str, str], Estimate]) -> str:
                 axes.add_patch(matplotlib.patches.Rectangle((j - 0.47, i - 0.46), 0.94, 0.92, color=color, linewidth=0))
                 ink = "#fff" if color @ [0.299, 0.587, 0.114] < 0.52 else "#222"
                 axes.text(j, i, f"{100 * value:.0f}", color=ink, ha="center", va="center", fontsize=9)
-        axes.set_xticks(range(count), names, rotation=40, ha="left", rotation_mode="anchor")
-        axes.set_yticks(range(count), names)
+        axes.set_xticks(range(count), [short(name) for name in names], rotation=40, ha="left", rotation_mode="anchor")
+        axes.set_yticks(range(count), [short(name) for name in names])
         axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
         axes.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5))
         axes.spines[:].set_visible(False)
@@ -193,7 +200,7 @@ def plane(systems: Sequence[System], look: Look) -> str:
             points = np.array([(run.results["distance"], run.gain) for run in system.runs])
             if len(points) > 1:
                 axes.scatter(*points.T, color=color, s=14, alpha=0.6, linewidths=0)
-            means.append((*points.mean(0), system.name, color))
+            means.append((*points.mean(0), short(system.name), color))
             axes.plot(*points.mean(0), "X" if system.baseline else "o", color=color, markersize=8)
         target = systems[0].runs[0].results["target_distance"]
         axes.axvline(target, color=QUIET, linestyle=":", linewidth=1)

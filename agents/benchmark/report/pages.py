@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from agents.benchmark.cells import Benchmark
 from agents.benchmark.report import drawings
-from agents.benchmark.report.content import Content, Outcome, System, own_settings
+from agents.benchmark.report.content import Content, Outcome, System, own_settings, printable
 from agents.benchmark.report.pictures import (
     Pictures,
     Segments,
@@ -165,11 +165,6 @@ def file_names(names: Iterable[str], kind: str) -> dict[str, str]:
         taken.add(free)
         found[name] = f"{kind}-{free}.html"
     return found
-
-
-def printable(name: str) -> str:
-    """The name with a question mark for each sign that can't be shown."""
-    return "".join(sign if sign.isprintable() else "?" for sign in name)
 
 
 def percent(interval: Interval | Estimate | None) -> str:
