@@ -1,4 +1,4 @@
-"""Reports for the tests, and what is on their pages."""
+"""Reports for the tests, and what is on their pages; a module that imports this is skipped without Jinja2."""
 
 import html
 import json
@@ -7,7 +7,11 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from agents.benchmark.cells import Benchmark
+
+pytest.importorskip("jinja2", reason='a report needs Jinja2: pip install -e ".[report]"')
 
 
 def copied(benchmark: Benchmark, folder: Path) -> Benchmark:

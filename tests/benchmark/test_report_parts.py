@@ -9,9 +9,8 @@ import pytest
 from PIL import Image
 
 from agents.benchmark.kept_pictures import keep_pictures, read_pictures
-from agents.benchmark.report.content import printable
 from agents.benchmark.report.drawings import INK, short, spread_out, svg
-from agents.benchmark.report.pages import file_names
+from agents.benchmark.report.names import file_names, printable
 from agents.benchmark.report.pictures import Pictures, are_of_segments, ev_map, segments_of
 from agents.benchmark.report.writing import MARK, WHAT, write_folder
 from agents.locks import locked

@@ -132,11 +132,6 @@ def _system(row: MethodRow, group: list[MethodRun], grouped: dict[tuple[str, int
     return System(row.method, row, group, scores(group), lowest, outcomes)
 
 
-def printable(name: str) -> str:
-    """The name with a question mark for each sign that can't be shown."""
-    return "".join(sign if sign.isprintable() else "?" for sign in name)
-
-
 def own_settings(system: System, benchmark: Benchmark) -> dict[str, Any]:
     """The settings that a system changes in the benchmark's shared configuration, by name; of an agent, which it is."""
     settings, shared = system.cells[0]["settings"], asdict(replace(benchmark.config, seed=0))

@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from agents.benchmark.report.content import System, printable
+from agents.benchmark.report.content import System
+from agents.benchmark.report.names import printable
 from agents.evaluation.scores import Estimate, performance_profile
 from agents.retouching.contact_sheet import ev_colors
 

@@ -1,9 +1,7 @@
 """The pages of a report: what is on each, filled into its template."""
 
 import math
-import re
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +11,8 @@ from markupsafe import Markup
 
 from agents.benchmark.cells import Benchmark
 from agents.benchmark.report import drawings
-from agents.benchmark.report.content import Content, Outcome, System, own_settings, printable
+from agents.benchmark.report.content import Content, Outcome, System, own_settings
+from agents.benchmark.report.names import file_names, printable
 from agents.benchmark.report.pictures import (
     Pictures,
     Segments,
@@ -31,7 +30,6 @@ from agents.retouching.contact_sheet import BRIGHTER, DARKER, SAME
 from exposure_env.drawing import signed
 
 HERE = Path(__file__).parent
-LONGEST_NAME = 40  # of what a name gives a file's name
 
 
 class Panel(NamedTuple):
@@ -144,27 +142,6 @@ def _markup(drawing: str | None) -> Markup | None:
 def worst_first(view: View, system: System) -> list[int]:
     """The places of the tested photos, those first on which a system gains least."""
     return sorted(range(len(view.shown)), key=lambda place: (system.outcomes[place].gain, place))
-
-
-def file_names(names: Iterable[str], kind: str) -> dict[str, str]:
-    """For each name the name of a page that any system can hold, no two of them alike.
-
-    Args:
-        names: What users call things, whatever signs are in it.
-        kind: What they begin with.
-    """
-    found: dict[str, str] = {}
-    taken: set[str] = set()
-    for name in names:
-        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-        stem = re.sub(r"[^a-z0-9]+", "-", plain)[:LONGEST_NAME].strip("-") or "x"
-        free, again = stem, 1
-        while free in taken:
-            again += 1
-            free = f"{stem}-{again}"
-        taken.add(free)
-        found[name] = f"{kind}-{free}.html"
-    return found
 
 
 def percent(interval: Interval | Estimate | None) -> str:
