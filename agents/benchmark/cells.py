@@ -32,6 +32,7 @@ from agents.benchmark.methods import (
 )
 from agents.benchmark.protocols import DEGRADATIONS, NUM_FOLDS, Split
 from agents.benchmark.results import differences, make_once, read_cell
+from agents.benchmark.rivals import RIVALS, run_rival
 from agents.benchmark.trials import Trial, run_baseline, run_learner
 from agents.benchmark.warm_starts import WarmStart, share
 from agents.benchmark.workers import run_batches
@@ -112,9 +113,12 @@ class Benchmark:
         """Everything that a cell's results depend on, except the versions of software."""
         config = asdict(self.cell_config(cell))
         names = set(config) - NO_MATTER if cell.method in METHODS else TASK
+        names = (*TASK, "total_timesteps", "seed") if cell.method in RIVALS else names
         config = {name: value for name, value in config.items() if name in names}
         settings = {"protocol": self.protocol, **cell._asdict(), "photos": fingerprint(self.folders),
                     "config": config, "off_policy": OFF_POLICY.get(cell.method), **YARDSTICKS.get(cell.method, {})}
+        if cell.method in RIVALS:
+            settings["rival"] = RIVALS[cell.method].settings
         if cell.method in self.agents:
             settings["agent"] = find_source(self.agents[cell.method][cell.seed]).fingerprint
         return json.loads(json.dumps(settings))
@@ -166,6 +170,8 @@ class Benchmark:
             trial = self.trial(cell)._replace(pictures=path.with_suffix(SUFFIX))
             if cell.method in YARDSTICKS:
                 return run_yardstick(trial)
+            if cell.method in RIVALS:
+                return run_rival(trial)
             if cell.method in self.agents:
                 return run_entrant(trial, find_source(self.agents[cell.method][cell.seed]))
             if cell.method in METHODS:

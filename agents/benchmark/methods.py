@@ -47,6 +47,8 @@ METHODS: dict[str, dict[str, Any]] = {  # what each learner changes; "budget" mu
     # Supervised yardsticks, see `YARDSTICKS`; here a step is a photo
     "regression": {"budget": 2},
     "experts only": {"budget": 2},
+    # Systems after other papers, from photo to photo, see `rivals.RIVALS`; likewise
+    "Exposure": {"budget": 0.4},
     # Run only if named: the yardsticks' EV maps themselves; one EV for the whole photo
     "regression, free": {"budget": 2},
     "experts only, free": {"budget": 2},

@@ -137,7 +137,7 @@ def own_settings(system: System, benchmark: Benchmark) -> dict[str, Any]:
     settings, shared = system.cells[0]["settings"], asdict(replace(benchmark.config, seed=0))
     own = {name: value for name, value in settings["config"].items()
            if name not in ("seed", "total_timesteps") and name in shared and _plain(shared[name]) != value}
-    own |= settings.get("off_policy") or {}
+    own |= (settings.get("off_policy") or {}) | settings.get("rival", {})
     return own | {name: settings[name] for name in ("learns", "free", "agent") if name in settings}
 
 
