@@ -66,7 +66,8 @@ class View:
         self.reference = next((each for each in content.systems if each.name == content.table.reference), None)
         self.panels = {system.name: self._panels(system, pictures) for system in content.systems}
         self.settings = {system.name: own_settings(system, benchmark) for system in content.systems}
-        self.config = {system.name: system.cells[0]["settings"]["config"] for system in content.systems}
+        self.config = {system.name: system.cells[0]["settings"]["config"] | self.settings[system.name]
+                       for system in content.systems}
 
     def _panels(self, system: System, pictures: Pictures) -> list[Panel]:
         key, panels = key_of(task_settings_of(system.cells[0])), []
