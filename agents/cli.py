@@ -129,6 +129,7 @@ class Benchmark:
     subset: bool = False  # whether fivek-2k2k1k-v1 may lack photos; the numbers are then those of another protocol
     out: Folder = None  # folder of the results, one file per training or baseline; runs/benchmark-<protocol> by default
     table: Folder = None  # folder for <protocol>.csv (runs), _long.csv (photos), _table.csv, .md, .png; none by default
+    report: Folder = None  # folder for pages that go from the ranking down to each photo, see docs; none by default
     reference: str | None = None  # method that the others are compared with; "paired" or the first learner by default
     # learners and baselines, see agents/benchmark/methods.py, or groups of them: main, rivals, baselines, all
     methods: tuple[str, ...] = ()  # by default main and baselines, for sample-v1 all
@@ -152,6 +153,7 @@ class Benchmark:
         from agents.benchmark.figures import figure
         from agents.benchmark.long_form import long_form
         from agents.benchmark.making import make_benchmark
+        from agents.benchmark.report import check_report, write_report
         from agents.benchmark.results import read_cells
         from agents.benchmark.workers import part
         from agents.pictures import write_figure
@@ -160,6 +162,8 @@ class Benchmark:
         benchmark = make_benchmark(self.protocol, self.photos, self.inputs, self.targets, self.timesteps, self.out,
                                    self.quick, self.segmenter, self.max_segments, self.fusion,
                                    parse_agents(self.agent), self.budget, self.subset)
+        if self.report is not None:
+            check_report(self.report)
         seeds = self.seeds or ((0,) if self.budget == "small" else (0, 1, 2))
         cells, failures = benchmark.cells([*self.methods, *benchmark.agents], seeds), []
         known = {cell.method for cell in cells} | {cell["settings"]["method"] for cell in read_cells(benchmark.out)}
@@ -182,6 +186,8 @@ class Benchmark:
             write_figure(self.table / f"{self.protocol}.png", figure(finished))
         for failure in failures:
             print(f"failed: {failure}", file=sys.stderr)
+        if self.report is not None:  # last, as it may find nothing to tell of
+            print(f"Report: {write_report(benchmark, self.report, self.reference)}", file=sys.stderr)
         return 1 if failures else 0
 
 

@@ -243,3 +243,5 @@ class TestAdding:
         snippet = section("docs/benchmarks.md", "On many machines").replace("seeds=[0, 1, 2]", '["identity"]')
         assert executed(snippet, {"__name__": "__main__"}) == "identity-seed0 is finished\n"
         assert [row.method for row in names["table"].rows] == ["PPO", "gamma"]
+        executed(section("docs/benchmarks.md", "The report"), {})
+        assert {"system-ppo.html", "system-gamma.html"} <= {path.name for path in (folder / "report").iterdir()}

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from agents.benchmark.data import read_photos
 from agents.benchmark.entrants import check_name, find_source, run_entrant
 from agents.benchmark.fingerprints import fingerprint
+from agents.benchmark.kept_pictures import SUFFIX
 from agents.benchmark.methods import (
     BASELINES,
     GLOBAL_NAME,
@@ -155,7 +156,7 @@ class Benchmark:
         return WarmStart(agent, kept["results"]) if kept.get("settings") == self.settings(start) else None
 
     def run_cell(self, cell: Cell) -> None:
-        """Runs a cell in this process, unless it is finished, and writes its file and, next to it, the agent.
+        """Runs a cell in this process, unless it is finished, and writes its file and, next to it, agent and pictures.
 
         Raises:
             ValueError: If another process is at work on it, it was finished with other settings, or the photos were
@@ -164,7 +165,7 @@ class Benchmark:
         path = self.path(cell)
 
         def work() -> dict[str, Any]:
-            trial = self.trial(cell)
+            trial = self.trial(cell)._replace(pictures=path.with_suffix(SUFFIX))
             if cell.method in YARDSTICKS:
                 return run_yardstick(trial)
             if cell.method in RIVALS:
@@ -176,7 +177,7 @@ class Benchmark:
             return run_baseline(trial)
 
         make_once(path, lambda: self.finished(cell), lambda: self.settings(cell), work, list(self.folders.values()),
-                  [path.with_suffix(suffix) for suffix in (".safetensors", ".zip")])
+                  [path.with_suffix(suffix) for suffix in (".safetensors", ".zip", SUFFIX)])
 
     def run(self, cells: Sequence[Cell], jobs: int | Executor = 1) -> Iterator[tuple[Cell, str | None]]:
         """Runs the unfinished cells; yields each when it is over, with an error message or None.

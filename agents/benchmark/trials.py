@@ -11,6 +11,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from agents.baselines.ev_maps import GreyRule
 from agents.baselines.off_policy import build_off_policy
 from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle
+from agents.benchmark.kept_pictures import keep_pictures
 from agents.benchmark.measures import image_statistics, machine, peak_mb, plain, summary, total_cost, versions
 from agents.benchmark.methods import BASELINES, OFF_POLICY
 from agents.benchmark.retouchers import evaluate_retouch
@@ -42,6 +43,7 @@ class Trial(NamedTuple):
     training: Sequence[Photo]  # photos with targets, on which constants are fitted
     full_size: bool  # whether the test photos are measured at full size, rather than as thumbnails
     degradation: Degradation = MISEXPOSED  # how yardsticks expose good photos wrongly
+    pictures: Path | None = None  # file that the pictures of the results are written to; none are kept without
 
     @property
     def task(self) -> ExposureTask:
@@ -194,7 +196,10 @@ def _baseline(trial: Trial, task: ExposureTask) -> Policy | list[Policy]:
 
 
 def cell_content(trial: Trial, evaluation: Evaluation, results: dict[str, Any]) -> dict[str, Any]:
-    """The content of a cell's file, except its settings, with further results of its own."""
+    """The content of a cell's file, except its settings, with further results of its own.
+
+    The pictures of the results are written to the trial's file for them, where it has one.
+    """
     photos, seen = [], as_levels if trial.full_size else trial.task.thumbnail
     for record, photo in zip(evaluation.records, trial.split.test, strict=True):
         image, target = seen(photo.image), seen(photo.target)
@@ -202,6 +207,8 @@ def cell_content(trial: Trial, evaluation: Evaluation, results: dict[str, Any]) 
         kept["input_psnr"] = float(psnr(image[None], target[None])[0])
         kept["statistics"], kept["target_statistics"] = image_statistics(record.image), image_statistics(target)
         photos.append({name: plain(value) for name, value in kept.items()})
+    if trial.pictures is not None:
+        keep_pictures(trial.pictures, [record.image for record in evaluation.records])
     experts = [plain(image_statistics(photo.image)) for photo in trial.split.experts]
     content = {"photos": photos, "experts": experts, "max_ev": evaluation.max_ev}
     return {"versions": versions(), "machine": machine(), "results": summary(content) | results, **content}
