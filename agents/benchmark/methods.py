@@ -91,6 +91,9 @@ BASELINES = {  # each with the protocols that have it
     "grey rule": ALL,
     "grey rule, global": ALL,
     "fixed bracket": ALL,
+    "FI, entropy": ALL,
+    "CLAHE": ALL,
+    "histogram matching": ALL,
     "best single EV": ALL,
     "oracle": ALL,
 }

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+from agents.baselines.classic import Clahe, EntropyBracket, HistogramMatching
 from agents.baselines.ev_maps import GreyRule
 from agents.baselines.off_policy import build_off_policy
 from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle
@@ -167,7 +168,7 @@ def run_baseline(trial: Trial) -> dict[str, Any]:
     return cell_content(trial, trial.evaluate(_baseline(trial, task), task), {})
 
 
-def _baseline(trial: Trial, task: ExposureTask) -> Policy | list[Policy]:
+def _baseline(trial: Trial, task: ExposureTask) -> Policy | list[Policy] | Retouch:
     max_ev, space, test = task.config.max_ev, task.config.space, trial.split.test
     match trial.method:
         case "identity":
@@ -184,6 +185,12 @@ def _baseline(trial: Trial, task: ExposureTask) -> Policy | list[Policy]:
             return GreyRule.fit(trial.task_of(trial.training[:NUM_FITTED]))
         case "fixed bracket":
             return FixedBracket(max_ev)
+        case "FI, entropy":
+            return EntropyBracket(max_ev, space)
+        case "CLAHE":
+            return Clahe()
+        case "histogram matching":
+            return HistogramMatching.fit(trial.split.experts)
         case "best single EV" if trial.full_size:
             return [ConstantEV(ev, max_ev) for ev in best_evs(test, max_ev, space)]
         case "best single EV":
