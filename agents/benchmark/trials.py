@@ -12,7 +12,16 @@ from agents.baselines.classic import Clahe, EntropyBracket, HistogramMatching
 from agents.baselines.ev_maps import GreyRule
 from agents.baselines.off_policy import build_off_policy
 from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle
-from agents.benchmark.measures import image_statistics, machine, peak_mb, plain, summary, total_cost, versions
+from agents.benchmark.measures import (
+    image_statistics,
+    machine,
+    optional_numbers,
+    peak_mb,
+    plain,
+    summary,
+    total_cost,
+    versions,
+)
 from agents.benchmark.methods import BASELINES, OFF_POLICY
 from agents.benchmark.protocols import MISEXPOSED, Split
 from agents.benchmark.retouchers import evaluate_retouch
@@ -207,6 +216,7 @@ def cell_content(trial: Trial, evaluation: Evaluation, results: dict[str, Any]) 
         image, target = seen(photo.image), seen(photo.target)
         kept = {name: value for name, value in record._asdict().items() if name != "image"}
         kept["input_psnr"] = float(psnr(image[None], target[None])[0])
+        kept |= optional_numbers(record.image, target)
         kept["statistics"], kept["target_statistics"] = image_statistics(record.image), image_statistics(target)
         photos.append({name: plain(value) for name, value in kept.items()})
     experts = [plain(image_statistics(photo.image)) for photo in trial.split.experts]

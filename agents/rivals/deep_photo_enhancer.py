@@ -1,4 +1,4 @@
-"""The Deep Photo Enhancer (Chen, Wang, Kao and Chuang, CVPR 2018) as a rival, in its unpaired form and on a small scale.
+"""The Deep Photo Enhancer (Chen, Wang, Kao and Chuang, CVPR 2018) as a rival, in its unpaired form, on a small scale.
 
 Two U-Nets with global features, one to retouch and one to undo it, against two critics of whole images: WGAN with a
 penalty whose weight adapts itself (the paper's A-WGAN), a cycle loss, and an identity loss that keeps each result near
