@@ -12,14 +12,15 @@ from agents.benchmark.methods import BASELINES
 from agents.evaluation.scores import Scores
 
 COLUMNS = ("model", "dataset", "metric", "score", "seed", "photo", "photograph")
-METRICS = ("gain", "psnr", "mse", "ssim")  # gain and PSNR [dB], MSE on the scale of 0..255
+METRICS = ("gain", "psnr", "mse", "ssim", "delta_e")  # gain and PSNR [dB], MSE on the scale of 0..255, CIEDE2000
 
 
 def long_form(cells: Sequence[dict[str, Any]]) -> str:
     """The scores of finished cells as CSV, with `COLUMNS`, each score in a line of its own.
 
     The data set is the protocol; "photo" is the photo that was tested, "photograph" what it is a crop of: crops of one
-    photograph are no independent photos. Baselines have the seed 0. SSIM is left out where a photo is too small for it.
+    photograph are no independent photos. Baselines have the seed 0. SSIM is left out where a photo is too small for it,
+    and CIEDE2000 where a cell was made before it was measured.
 
     Args:
         cells: See `results.read_cells`; unfinished folds are no hindrance.
@@ -33,7 +34,7 @@ def long_form(cells: Sequence[dict[str, Any]]) -> str:
             scores = photo | {"gain": photo["psnr"] - photo["input_psnr"]}
             writer.writerows((settings["method"], settings["protocol"], metric, plain(scores[metric]), settings["seed"],
                               photo["name"], photograph(photo["name"], settings))
-                             for metric in METRICS if scores[metric] is not None)
+                             for metric in METRICS if scores.get(metric) is not None)
     return text.getvalue()
 
 

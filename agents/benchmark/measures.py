@@ -13,6 +13,8 @@ import torch
 from scipy.stats import wasserstein_distance
 
 from agents.evaluation.judging import Evaluation, PhotoRecord
+from agents.evaluation.metrics import delta_e, mse_uint8_wrapped, psnr_uint8_wrapped
+from agents.evaluation.whole_photos import as_levels
 from agents.networks import statistics
 
 try:
@@ -20,6 +22,9 @@ try:
 except ImportError:  # not on Windows
     resource = None
 STATISTICS = ("luminance", "contrast", "saturation")
+LARGEST = (1.0, 0.5, 1.0)  # of each: half of the pixels black, half white have a standard deviation of 0.5
+NUM_BINS = 32  # of the histograms that are intersected
+OPTIONAL = ("delta_e", "mse_wrapped", "psnr_wrapped")  # means over photos, where every photo's entry has them
 
 
 def summary(content: dict[str, Any]) -> dict[str, float | None]:
@@ -31,8 +36,9 @@ def summary(content: dict[str, Any]) -> dict[str, float | None]:
     Returns:
         Those of `Evaluation.summary`; "input_psnr" of the untouched photos [dB]; "luminance_distance" and the like, the
         1-D Wasserstein distances of the results to the experts' photos in mean luminance, contrast and saturation (as
-        the discriminator sees them, 0 to 1); "distance", the mean of the three; and "target_distance" and the like,
-        those of the targets themselves. None for NaN.
+        the discriminator sees them, 0 to 1); "distance", the mean of the three; "luminance_intersection" and the like,
+        see `intersections`, and "intersection", their mean; and "target_distance" and the like, those of the targets
+        themselves. Of entries that have them, the means of `OPTIONAL`, else None. None for NaN.
     """
     records = [PhotoRecord(**{name: None if name == "true_evs" and photo.get(name) is None else _number(photo.get(name))
                               for name in PhotoRecord._fields}) for photo in content["photos"]]
@@ -44,6 +50,11 @@ def summary(content: dict[str, Any]) -> dict[str, float | None]:
         distances = set_distances(ours, experts)
         numbers |= {f"{prefix}{name}_distance": value for name, value in zip(STATISTICS, distances, strict=True)}
         numbers[f"{prefix}distance"] = float(np.mean(distances))
+        shared = intersections(ours, experts)
+        numbers |= {f"{prefix}{name}_intersection": value for name, value in zip(STATISTICS, shared, strict=True)}
+        numbers[f"{prefix}intersection"] = float(np.mean(shared))
+    for name in OPTIONAL:
+        numbers[name] = float(np.mean([_number(photo.get(name)) for photo in content["photos"]]))
     return {name: plain(value) for name, value in numbers.items()}
 
 
@@ -55,6 +66,25 @@ def set_distances(ours: np.ndarray, theirs: np.ndarray) -> list[float]:
         theirs: (M, 3), likewise.
     """
     return [float(wasserstein_distance(*columns)) for columns in zip(ours.T, theirs.T, strict=True)]
+
+
+def intersections(ours: np.ndarray, theirs: np.ndarray) -> list[float]:
+    """What the histograms of two sets of photos share in each of `STATISTICS`, 0 to 1 (Hu et al. 2018, section 5).
+
+    As in Exposure's code, a histogram has 32 bins, luminance and saturation range from 0 to 1, and contrast is twice
+    the standard deviation of luminance. There, every photo counts with sixteen patches of 64 px; here, as a whole. Sets
+    of few photos share little by chance alone: compare with what the targets share.
+
+    Args:
+        ours: See `set_distances`.
+        theirs: Likewise.
+    """
+    shared = []
+    for mine, other, largest in zip(ours.T, theirs.T, LARGEST, strict=True):
+        shares = [np.histogram(np.clip(values, 0, largest), NUM_BINS, (0, largest))[0] / len(values)
+                  for values in (mine, other)]
+        shared.append(float(np.minimum(*shares).sum()))
+    return shared
 
 
 def photograph(name: str, settings: dict[str, Any]) -> str:
@@ -90,6 +120,19 @@ def image_statistics(image: np.ndarray) -> list[float]:
     image = image / np.float32(255) if image.dtype == np.uint8 else image
     planes = torch.tensor(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
     return statistics(planes, "std")[0].tolist()
+
+
+def optional_numbers(image: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """The numbers of `OPTIONAL` for one result.
+
+    Args:
+        image: (H, W, 3) float32 in [0, 1], or uint8; floats are rounded to 8 bits for what wraps around.
+        target: Likewise.
+    """
+    levels = [each if each.dtype == np.uint8 else as_levels(each) for each in (image, target)]
+    metrics = zip(OPTIONAL, (delta_e, mse_uint8_wrapped, psnr_uint8_wrapped), ((image, target), levels, levels),
+                  strict=True)
+    return {name: float(metric(*(each[None] for each in pair))[0]) for name, metric, pair in metrics}
 
 
 def plain(value: Any) -> Any:

@@ -36,6 +36,9 @@ METHODS: dict[str, dict[str, Any]] = {  # what each learner changes; "budget" mu
     "experts only": {"budget": 2},
     # Systems after other papers, from photo to photo, see `rivals.RIVALS`; likewise
     "Exposure": {"budget": 0.4},
+    "CycleGAN": {"budget": 0.3},
+    "DPE": {"budget": 0.3},
+    "DGF, paired": {"budget": 2},
     # Run only if named: the yardsticks' EV maps themselves; one EV for the whole photo
     "regression, free": {"budget": 2},
     "experts only, free": {"budget": 2},
@@ -78,6 +81,9 @@ BASELINES = {  # each with the protocols that have it
     "grey rule": ALL,
     "grey rule, global": ALL,
     "fixed bracket": ALL,
+    "FI, entropy": ALL,
+    "CLAHE": ALL,
+    "histogram matching": ALL,
     "best single EV": ALL,
     "oracle": ALL,
 }

@@ -9,6 +9,9 @@ from agents.baselines.regression import FreshPairs
 from agents.benchmark.trials import Trial, cell_content, curve_of, rounded, spent
 from agents.benchmark.yardsticks import fresh_pairs, paired_inputs
 from agents.rivals.crops import Crops, Retouch
+from agents.rivals.cyclegan import fit_cyclegan
+from agents.rivals.deep_guided_filter import fit_deep_guided_filter
+from agents.rivals.deep_photo_enhancer import fit_deep_photo_enhancer
 from agents.rivals.exposure import fit_exposure
 
 
@@ -28,6 +31,9 @@ class Rival(NamedTuple):
 
 RIVALS = {  # one of `METHODS` each; a step is a photo
     "Exposure": Rival(fit_exposure, "unpaired"),
+    "CycleGAN": Rival(fit_cyclegan, "unpaired"),
+    "DPE": Rival(fit_deep_photo_enhancer, "unpaired"),
+    "DGF, paired": Rival(fit_deep_guided_filter, "pairs"),
 }
 
 

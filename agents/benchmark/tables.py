@@ -110,6 +110,8 @@ class MethodRow(NamedTuple):
     iqm_crossed: Interval | None  # the same, over seeds and photographs [dB]
     improvement: Interval | None  # see `scores.probability_of_improvement` on the table's reference, over seeds; 0 to 1
     improvement_crossed: Interval | None  # the same, over seeds and photographs
+    delta_e: float  # CIEDE2000
+    intersection: float  # with the experts' photos' histograms, see `measures.intersections`
 
 
 class Table(NamedTuple):
@@ -136,6 +138,7 @@ class Table(NamedTuple):
             "within photos": [number(row.within_photo_ev_correlation) for row in self.rows],
             "with step": [number(row.ev_step_correlation) for row in self.rows],
             "mean abs. EV": [number(row.mean_abs_ev) for row in self.rows],
+            "ΔE": [number(row.delta_e) for row in self.rows],
             "distance": [number(row.distance, ".4f") for row in self.rows],
             f"distance minus {self.reference}'s": [with_ends(row.nearer, "+.4f") for row in self.rows],
             "CPU [s]": [number(row.cpu_seconds, ".0f") for row in self.rows],
@@ -143,7 +146,7 @@ class Table(NamedTuple):
             "seeds": [str(row.gain.n) for row in self.rows],
         }
         optional = (f"minus {self.reference}", f"minus {self.reference}, over photos too", "local minus global",
-                    f"distance minus {self.reference}'s", f"of the gain of {CEILING}")
+                    f"distance minus {self.reference}'s", f"of the gain of {CEILING}", "ΔE")
         shown = {name: cells for name, cells in columns.items() if name not in optional or {*cells} - {UNKNOWN}}
         return [list(shown), *map(list, zip(*shown.values(), strict=True))]
 

@@ -8,11 +8,21 @@ from typing import Any, NamedTuple
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+from agents.baselines.classic import Clahe, EntropyBracket, HistogramMatching
 from agents.baselines.ev_maps import GreyRule
 from agents.baselines.off_policy import build_off_policy
 from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle
 from agents.benchmark.kept_pictures import keep_pictures
-from agents.benchmark.measures import image_statistics, machine, peak_mb, plain, summary, total_cost, versions
+from agents.benchmark.measures import (
+    image_statistics,
+    machine,
+    optional_numbers,
+    peak_mb,
+    plain,
+    summary,
+    total_cost,
+    versions,
+)
 from agents.benchmark.methods import BASELINES, OFF_POLICY
 from agents.benchmark.retouchers import evaluate_retouch
 from agents.benchmark.splits import MISEXPOSED, Split
@@ -169,7 +179,7 @@ def run_baseline(trial: Trial) -> dict[str, Any]:
     return cell_content(trial, trial.evaluate(_baseline(trial, task), task), {})
 
 
-def _baseline(trial: Trial, task: ExposureTask) -> Policy | list[Policy]:
+def _baseline(trial: Trial, task: ExposureTask) -> Policy | list[Policy] | Retouch:
     max_ev, space, test = task.config.max_ev, task.config.space, trial.split.test
     match trial.method:
         case "identity":
@@ -186,6 +196,12 @@ def _baseline(trial: Trial, task: ExposureTask) -> Policy | list[Policy]:
             return GreyRule.fit(trial.task_of(trial.training[:NUM_FITTED]))
         case "fixed bracket":
             return FixedBracket(max_ev)
+        case "FI, entropy":
+            return EntropyBracket(max_ev, space)
+        case "CLAHE":
+            return Clahe()
+        case "histogram matching":
+            return HistogramMatching.fit(trial.split.experts)
         case "best single EV" if trial.full_size:
             return [ConstantEV(ev, max_ev) for ev in best_evs(test, max_ev, space)]
         case "best single EV":
@@ -205,6 +221,7 @@ def cell_content(trial: Trial, evaluation: Evaluation, results: dict[str, Any]) 
         image, target = seen(photo.image), seen(photo.target)
         kept = {name: value for name, value in record._asdict().items() if name != "image"}
         kept["input_psnr"] = float(psnr(image[None], target[None])[0])
+        kept |= optional_numbers(record.image, target)
         kept["statistics"], kept["target_statistics"] = image_statistics(record.image), image_statistics(target)
         photos.append({name: plain(value) for name, value in kept.items()})
     if trial.pictures is not None:

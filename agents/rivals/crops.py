@@ -1,6 +1,7 @@
 """What all rivals learn from, and what they become."""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,6 +11,15 @@ from exposure_env.photos import check_photo
 
 Retouch = Callable[[np.ndarray], np.ndarray]  # a photo (H, W, 3) float32 in [0, 1] -> its retouched version, alike
 Look = Callable[[int, Retouch], object]  # called with the photos learned from so far, and what has come of it
+
+
+class Pairs(Protocol):
+    """A source of wrong photos and their good versions, such as `baselines.regression.FreshPairs`."""
+
+    size: int  # side of the photos [px]
+
+    def batch(self, num: int) -> tuple[Tensor, Tensor]:
+        """Wrong photos and their good versions, (num, size, size, 3) float32 each, in [0, 1]."""
 
 
 class Crops:

@@ -5,7 +5,13 @@ import pytest
 from scipy.stats import wasserstein_distance
 
 from agents.benchmark import tables as tables
-from agents.benchmark.measures import image_statistics, photographs, summary
+from agents.benchmark.measures import (
+    image_statistics,
+    intersections,
+    optional_numbers,
+    photographs,
+    summary,
+)
 from agents.benchmark.splits import misexposed_protocol
 from exposure_env.photos import Photo
 from tests.benchmark.small import photo_entry
@@ -35,6 +41,35 @@ def test_a_summary_by_hand():
     assert constant["ev_correlation"] is None  # NaN is no JSON
     assert constant["within_photo_ev_correlation"] is None and constant["ev_step_correlation"] is None
     assert summary({**content, "photos": [photo_entry(20, true_evs=[])| {"true_evs": None}]})["ev_correlation"] is None
+
+
+def test_intersections_by_hand():
+    """32 bins: of luminance and saturation 1/32 wide, of the standard deviation 1/64."""
+    ours = np.array([[0.01, 0.10, 0.5], [0.02, 0.10, 0.5], [0.99, 0.10, 0.5], [1.0, 0.10, 0.5]])
+    theirs = np.array([[0.0, 0.1095, 0.49], [1.0, 0.107, 0.49]])
+    # luminance: half in the first, half in the last bin; contrast: 0.1 and 0.107 in one; saturation: 0.49 and 0.5 apart
+    assert intersections(ours, theirs) == [1.0, 0.5, 0.0]
+    assert intersections(theirs, theirs) == [1.0, 1.0, 1.0]
+    content = {"photos": [photo_entry(20, statistics=row) for row in ours], "experts": theirs.tolist(), "max_ev": 3.0}
+    numbers = summary(content)
+    assert numbers["intersection"] == 0.5 and numbers["saturation_intersection"] == 0.0
+    assert numbers["target_luminance_intersection"] == 0.0  # all targets' is 0.5
+
+
+def test_numbers_that_old_cells_lack_are_unknown_unless_every_photo_has_them():
+    extra = {"delta_e": 4.0, "mse_wrapped": 90.0, "psnr_wrapped": 28.0}
+    old, new = photo_entry(20), photo_entry(20) | extra
+    content = {"experts": [[0.5, 0.2, 0.3]], "max_ev": 3.0}
+    assert summary(content | {"photos": [new, new | {"delta_e": 6.0}]})["delta_e"] == 5.0
+    assert summary(content | {"photos": [new, old]})["delta_e"] is None
+    assert summary(content | {"photos": [old]})["psnr_wrapped"] is None
+
+
+def test_optional_numbers_by_hand():
+    image, target = (np.full((2, 2, 3), value, np.uint8) for value in (1, 18))  # 239 squared is 33 modulo 256
+    numbers = optional_numbers(image, target)
+    assert numbers["mse_wrapped"] == 33 and numbers["psnr_wrapped"] == pytest.approx(10 * np.log10(255**2 / 33))
+    assert optional_numbers((image / 255).astype(np.float32), target) == pytest.approx(numbers, abs=1e-4)
 
 
 def test_photographs_by_hand():

@@ -5,7 +5,17 @@ import pytest
 from scipy.stats import pearsonr, trim_mean
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
-from agents.evaluation.metrics import interval, iqm, mse, pearson, psnr, psnr_uint8_wrapped, ssim
+from agents.evaluation.metrics import (
+    delta_e,
+    interval,
+    iqm,
+    mse,
+    mse_uint8_wrapped,
+    pearson,
+    psnr,
+    psnr_uint8_wrapped,
+    ssim,
+)
 
 RNG = np.random.default_rng(0)
 TARGETS = RNG.integers(0, 256, (4, 24, 20, 3), dtype=np.uint8)
@@ -49,7 +59,35 @@ class TestImages:
 
     def test_wrapped_by_hand(self):
         pair = [np.full((1, 2, 2, 3), value, np.uint8) for value in (1, 18)]  # 1 - 18 is 239, its square 33 modulo 256
+        assert mse_uint8_wrapped(*pair)[0] == 33
         assert psnr_uint8_wrapped(*pair)[0] == pytest.approx(10 * math.log10(255**2 / 33))
+        assert psnr_uint8_wrapped(pair[0], pair[0])[0] == 100
+
+    def test_wrapped_random_images_give_the_mean_of_squares_modulo_256(self):
+        """Over all differences: 0, 1, 4, ... 225, 0, 33, ... has the mean 105.5."""
+        squares = np.arange(256) ** 2 % 256
+        images, targets = RNG.integers(0, 256, (2, 1, 256, 256, 3), dtype=np.uint8)
+        assert mse_uint8_wrapped(images, targets)[0] == pytest.approx(squares.mean(), rel=0.01)
+
+    def test_floats_do_not_wrap(self):
+        with pytest.raises(ValueError, match="only uint8 images wrap around at 256, not float32 and uint8"):
+            psnr_uint8_wrapped(unit(IMAGES), TARGETS)
+
+    def test_colour_difference_by_hand(self):
+        """Of greys it is that of lightness over S_L = 1 + 0.015 d / sqrt(20 + d), d the square of mean L - 50."""
+        pair = [np.full((1, 2, 2, 3), value) for value in (0.0, 1.0)]  # L 0 and 100
+        np.testing.assert_allclose(delta_e(*pair), 100, atol=0.01)
+        lightness = [116 * np.cbrt(((value + 0.055) / 1.055) ** 2.4) - 16 for value in (0.2, 0.3)]
+        square = (np.mean(lightness) - 50) ** 2
+        expected = (lightness[1] - lightness[0]) / (1 + 0.015 * square / np.sqrt(20 + square))
+        pair = [np.full((1, 2, 2, 3), value) for value in (0.2, 0.3)]
+        np.testing.assert_allclose(delta_e(*pair), expected, atol=0.01)
+
+    def test_colour_difference_of_any_dtype_photo_by_photo(self):
+        differences = delta_e(IMAGES, TARGETS)
+        assert (np.diff(differences) > 0).all() and differences[0] > 0  # more noise, more difference
+        np.testing.assert_allclose(delta_e(unit(IMAGES), TARGETS), differences, atol=1e-3)
+        np.testing.assert_allclose(delta_e(TARGETS, TARGETS), 0, atol=1e-6)
 
     def test_ssim_is_one_for_equal_images_and_unknown_for_tiny_ones(self):
         np.testing.assert_allclose(ssim(TARGETS, TARGETS), 1.0)

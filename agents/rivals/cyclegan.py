@@ -1,0 +1,155 @@
+"""CycleGAN (Zhu, Park, Isola and Efros, ICCV 2017) as a rival: photos to retouch become experts' photos, and back.
+
+Two generators and two discriminators learn from two sets of photos that have nothing to do with one another. As in the
+paper: residual blocks, discriminators of patches, least-squares losses, cycle and identity losses, a pool of earlier
+results for the discriminators, Adam with beta 0.5, a learning rate that falls to 0 in the second half. Sized for 64 px
+and one processor, and so that little training does little harm: fewer and narrower layers, several photos in a step
+rather than one, generators that learn a correction to the photo rather than the photo, and no instance normalisation by
+default, which would hide from all four networks how bright a photo is.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from agents.rivals.crops import Crops, Look, Retouch, check_amount
+from agents.rivals.games import check_weights, falling, least_squares, mistaken, step, told_apart
+from agents.rivals.translation import Generator, Norm, PatchDiscriminator, Translation
+
+
+class ImagePool:
+    """Earlier results of a generator, so that a discriminator doesn't forget them.
+
+    Args:
+        size: Images kept; with 0 every image is handed on at once.
+        seed: Seed of what is exchanged.
+
+    Raises:
+        ValueError: If the size is negative.
+    """
+
+    def __init__(self, size: int = 50, seed: int = 0):
+        if size < 0:
+            raise ValueError(f"pool_size must not be negative: {size}")
+        self.size, self.rng, self.images = size, np.random.default_rng(seed), []
+
+    def exchanged(self, images: Tensor) -> Tensor:
+        """As many images (N, C, H, W): until the pool is full the given ones, then about half of them earlier ones."""
+        return torch.stack([self._exchanged(image) for image in images.detach()])
+
+    def _exchanged(self, image: Tensor) -> Tensor:
+        if len(self.images) < self.size:
+            self.images.append(image)
+            return image
+        if not self.size or self.rng.random() < 0.5:
+            return image
+        index = int(self.rng.integers(self.size))
+        earlier, self.images[index] = self.images[index], image
+        return earlier
+
+
+class CycleGAN:
+    """The four networks and their training.
+
+    Args:
+        width: See `fit_cyclegan`, here and below.
+        num_blocks: See there.
+        discriminator_width: See there.
+        norm: See there.
+        learning_rate: See there.
+        cycle_weight: See there.
+        identity_weight: See there.
+        pool_size: See there.
+        seed: Seed of the pools; weights come from Torch's generator.
+        device: Device of the networks.
+    """
+
+    def __init__(self, *, width: int, num_blocks: int, discriminator_width: int, norm: Norm, learning_rate: float,
+                 cycle_weight: float, identity_weight: float, pool_size: int, seed: int = 0, device: str = "cpu"):
+        self.cycle_weight, self.identity_weight = cycle_weight, identity_weight
+        self.forth, self.back = (Generator(width, num_blocks, norm=norm).to(device) for _ in range(2))
+        self.of_experts, self.of_inputs = (PatchDiscriminator(discriminator_width, norm=norm).to(device)
+                                           for _ in range(2))
+        self.pools = [ImagePool(pool_size, [seed, which]) for which in range(2)]
+        self.optimizers = [torch.optim.Adam([*one.parameters(), *other.parameters()], learning_rate, (0.5, 0.999))
+                           for one, other in ((self.forth, self.back), (self.of_experts, self.of_inputs))]
+
+    def update(self, inputs: Tensor, experts: Tensor) -> dict[str, float]:
+        """Takes one step of the generators, then one of the discriminators.
+
+        Args:
+            inputs: (N, 3, H, W) photos to retouch, in [0, 1].
+            experts: (M, 3, H, W) experts' photos, in [0, 1].
+
+        Returns:
+            The losses "adversary", "cycle" and "identity" of the generators, unweighted, and "discriminator".
+        """
+        parts, retouched, raw = self.generators(inputs, experts)
+        step(self.optimizers[0], parts["adversary"] + self.cycle_weight * parts["cycle"]
+             + self.identity_weight * parts["identity"])
+        parts["discriminator"] = self.discriminators(inputs, experts, retouched, raw)
+        step(self.optimizers[1], parts["discriminator"])
+        return {name: part.item() for name, part in parts.items()}
+
+    def generators(self, inputs: Tensor, experts: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """The losses of the generators, see `update`; the inputs retouched, and the experts' photos made raw."""
+        # one pass through each network for all its images
+        retouched, same_expert = self.forth(torch.cat([inputs, experts])).split([len(inputs), len(experts)])
+        raw, same_input = self.back(torch.cat([experts, inputs])).split([len(experts), len(inputs)])
+        distance = functional.l1_loss
+        return {
+            "adversary": mistaken(self.of_experts, retouched, least_squares)
+            + mistaken(self.of_inputs, raw, least_squares),
+            "cycle": distance(self.back(retouched), inputs) + distance(self.forth(raw), experts),
+            "identity": distance(same_expert, experts) + distance(same_input, inputs),
+        }, retouched, raw
+
+    def discriminators(self, inputs: Tensor, experts: Tensor, retouched: Tensor, raw: Tensor) -> Tensor:
+        """The loss of the discriminators, on results exchanged for those in the pools."""
+        sides = ((self.of_experts, experts, retouched), (self.of_inputs, inputs, raw))
+        return sum(told_apart(net, real, pool.exchanged(fake), least_squares)
+                   for pool, (net, real, fake) in zip(self.pools, sides, strict=True))
+
+
+def fit_cyclegan(inputs: Crops, experts: Crops, *, num_photos: int, seed: int = 0, device: str = "cpu",
+                 look: Look | None = None, batch_size: int = 4, learning_rate: float = 5e-4, cycle_weight: float = 10.0,
+                 identity_weight: float = 5.0, width: int = 8, num_blocks: int = 3, discriminator_width: int = 16,
+                 norm: Norm = "none", pool_size: int = 50) -> Retouch:
+    """CycleGAN's generator of retouched photos, which has learned from photos to retouch and experts' photos, unpaired.
+
+    Args:
+        inputs: Source of photos to retouch.
+        experts: Source of good photos, as many in each step.
+        num_photos: Photos to retouch to learn from, rounded up to whole batches.
+        seed: Seed of weights and pools; photos are the sources'.
+        device: Device of the training.
+        look: See `crops.Look`.
+        batch_size: Photos of each source in a step.
+        learning_rate: Adam's, for all networks; in the second half it falls linearly to 0.
+        cycle_weight: Weight of the mean absolute difference of what went there and back.
+        identity_weight: Weight of that of what was good already.
+        width: See `translation.Generator`.
+        num_blocks: Likewise.
+        discriminator_width: See `translation.PatchDiscriminator`.
+        norm: See `translation.Generator`; for all networks.
+        pool_size: Earlier results kept for each discriminator.
+
+    Raises:
+        ValueError: If a number is too small or the norm unknown.
+    """
+    check_amount(num_photos, batch_size)
+    check_weights(learning_rate, cycle_weight=cycle_weight, identity_weight=identity_weight)
+    torch.manual_seed(seed)
+    game = CycleGAN(width=width, num_blocks=num_blocks, discriminator_width=discriminator_width, norm=norm,
+                    learning_rate=learning_rate, cycle_weight=cycle_weight, identity_weight=identity_weight,
+                    pool_size=pool_size, seed=seed, device=device)
+    retouch, steps = Translation(game.forth, inputs.size), -(-num_photos // batch_size)
+    schedules = [falling(optimizer, steps) for optimizer in game.optimizers]
+    for number in range(1, steps + 1):
+        game.update(*(source.batch(batch_size).to(device) for source in (inputs, experts)))
+        for schedule in schedules:
+            schedule.step()
+        if look is not None:
+            look(number * batch_size, retouch)
+    return retouch

@@ -1,0 +1,66 @@
+"""What games of generators against discriminators share: losses, steps, and a rate of learning that falls."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def least_squares(scores: Tensor, real: bool) -> Tensor:
+    """The mean squared distance of scores to 1, what real images should get, or to 0 (Mao et al., 2017)."""
+    return (scores - float(real)).square().mean()
+
+
+def cross_entropy(scores: Tensor, real: bool) -> Tensor:
+    """The mean of -log p, where the scores are log(p / (1 - p)) of being real, or of -log(1 - p) (Goodfellow, 2014)."""
+    return functional.softplus(-scores if real else scores).mean()
+
+
+def told_apart(net: nn.Module, real: Tensor, fake: Tensor, loss: Callable[[Tensor, bool], Tensor]) -> Tensor:
+    """What a discriminator minimises: half its loss on real images and half that on fake ones, without their gradient.
+
+    Args:
+        net: The discriminator.
+        real: (N, C, H, W) images.
+        fake: (M, C, H, W) images.
+        loss: `least_squares` or `cross_entropy`.
+    """
+    scores = net.requires_grad_(True)(torch.cat([real, fake]).detach())
+    return (loss(scores[: len(real)], True) + loss(scores[len(real) :], False)) / 2
+
+
+def mistaken(net: nn.Module, fake: Tensor, loss: Callable[[Tensor, bool], Tensor]) -> Tensor:
+    """What a generator minimises: the loss of a discriminator that takes fake images for real; itself it doesn't learn.
+
+    Args:
+        net: The discriminator.
+        fake: (N, C, H, W) images.
+        loss: `least_squares` or `cross_entropy`.
+    """
+    return loss(net.requires_grad_(False)(fake), True)
+
+
+def step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """Takes one step of the optimizer."""
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def falling(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
+    """A schedule: the learning rate stays for the first half of the steps, and falls linearly to 0 in the second."""
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda number: min(1.0, 2 * (1 - number / steps)))
+
+
+def check_weights(learning_rate: float, **weights: float) -> None:
+    """Checks numbers that training depends on.
+
+    Raises:
+        ValueError: If the learning rate isn't positive, or a weight is negative.
+    """
+    if not learning_rate > 0:
+        raise ValueError(f"learning_rate must be positive, not {learning_rate}")
+    for name, weight in weights.items():
+        if not weight >= 0:
+            raise ValueError(f"{name} must not be negative, but it is {weight}")
