@@ -6,12 +6,14 @@ Each command imports what it needs when it runs: help appears at once, and retou
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from agents.benchmark.stopping import Terminated, stoppable
 from agents.commands import AuditReward, CheckReward, Data, LearnPreferences, Play, Prefer, Retouch, Show, load
 from agents.errors import Diverged
 from agents.training.configuration import PRESETS, TrainConfig
@@ -143,14 +145,19 @@ class Benchmark:
     max_segments: int | None = None  # largest number of segments, likewise
     fusion: str | None = None  # how finished plans are rendered, likewise
     jobs: int = 1  # trainings at once, each in a process with one thread
+    # where cells run: processes; ray or dask: its workers on this machine; ray:auto, ray:ADDRESS or dask:ADDRESS: those
+    # of a cluster, which must see the same folders
+    engine: str = "processes"
     shard: str = "1/1"  # "i/n", i from 1 to n: run only every n-th cell, for n commands at once that share --out
     quick: bool = False  # use a budget too small to learn anything, just to see it run
 
     def run(self) -> int:
         """Runs the missing cells, and prints the table of all finished ones."""
         from agents.benchmark import tables
+        from agents.benchmark.engines import engine
         from agents.benchmark.entrants import parse_agents
         from agents.benchmark.figures import figure
+        from agents.benchmark.forecast import Forecast
         from agents.benchmark.long_form import long_form
         from agents.benchmark.making import make_benchmark
         from agents.benchmark.report import check_report, write_report
@@ -170,11 +177,16 @@ class Benchmark:
         if self.reference not in {None, *known}:
             raise ValueError(f"the reference must be one of {sorted(known)}, not {self.reference!r}")
         cells = part(cells, self.shard)
-        left = sum(map(len, benchmark.unfinished(cells)))
+        unfinished, wrong = benchmark.unfinished(cells)
+        left = len(unfinished) + len(wrong)
         print(f"{len(cells)} cells in {benchmark.out}, {left} of them still to run", file=sys.stderr)
-        for done, (cell, error) in enumerate(benchmark.run(cells, self.jobs), 1):
-            print(f"{done}/{left}  {cell.name}{'' if error is None else '  failed'}", file=sys.stderr)
-            failures += [] if error is None else [f"{cell.name}: {error}"]
+        with engine(self.engine if unfinished else "processes", self.jobs) as place:
+            forecast = Forecast(benchmark, unfinished, place.slots)
+            for done, (cell, error) in enumerate(benchmark.run(cells, place.jobs), 1):
+                forecast.over(cell, error is None)
+                said = [f"{done}/{left}", cell.name, "" if error is None else "failed", forecast.text()]
+                print("  ".join(filter(None, said)), file=sys.stderr)
+                failures += [] if error is None else [f"{cell.name}: {error}"]
         finished = tables.runs(read_cells(benchmark.out))
         print((table := tables.table(finished, self.reference)).text())
         if self.table is not None:
@@ -238,9 +250,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments[:2] = ["benchmark-compare"]
     command = tyro.cli(commands, prog="exposure", description=about, config=config, args=arguments)
     try:
-        return command.run()
-    except KeyboardInterrupt:
-        return 130
+        with stoppable() if isinstance(command, Benchmark) else nullcontext():
+            return command.run()
+    except KeyboardInterrupt as error:
+        if isinstance(command, Benchmark):
+            print("exposure: stopped. What is finished is kept, and the same command goes on.", file=sys.stderr)
+        return 143 if isinstance(error, Terminated) else 130
     except Diverged as error:
         print(f"exposure: {error}", file=sys.stderr)
         return 3

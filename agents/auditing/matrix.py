@@ -76,7 +76,7 @@ def run_cells(cells: Sequence[MatrixCell], out: Path, jobs: int = 1) -> Iterator
     """Runs the unfinished cells; yields each when it is over, with an error message or None."""
     left = [cell for cell in cells if not cell.finished(out)]
     orders = [[{**cell._asdict(), "out": str(out)}] for cell in left]
-    for place, error in run_batches("matrix", orders, jobs):
+    for place, (error,) in run_batches("matrix", orders, jobs):
         yield left[place], None if left[place].finished(out) else error
 
 

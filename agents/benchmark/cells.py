@@ -193,14 +193,11 @@ class Benchmark:
         """
         left, wrong = self.unfinished(cells)
         yield from wrong.items()
-        batches = [[cell] for cell in left if cell.method not in BASELINES]
-        if baselines := [cell for cell in left if cell.method in BASELINES]:
-            # They take seconds each: one process runs them all, and reads the photos of a fold once.
-            batches.insert(0, sorted(baselines, key=lambda cell: cell.fold or 0))
+        batches = in_batches(left)
         orders = [[{**asdict(self), "out": str(Path(self.out).resolve()), "cell": cell} for cell in batch]
                   for batch in batches]
-        for number, error in run_batches("cell", orders, jobs):
-            for cell in batches[number]:
+        for number, errors in run_batches("cell", orders, jobs):
+            for cell, error in zip(batches[number], errors, strict=True):
                 path = self.path(cell)
                 yield cell, None if path.exists() else error or f"it came to an end, but there is no {path.resolve()}"
 
@@ -220,6 +217,15 @@ class Benchmark:
                     raise
                 wrong[cell] = f"{type(error).__name__}: {error}"
         return [cell for cell in left if cell not in wrong], wrong
+
+
+def in_batches(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """The cells in batches, each of which runs in one process, in the order in which they begin."""
+    batches = [[cell] for cell in cells if cell.method not in BASELINES]
+    if baselines := [cell for cell in cells if cell.method in BASELINES]:
+        # They take seconds each: one process runs them all, and reads the photos of a fold once.
+        batches.insert(0, sorted(baselines, key=lambda cell: cell.fold or 0))
+    return batches
 
 
 def run_order(order: dict[str, Any]) -> None:

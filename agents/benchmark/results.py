@@ -43,7 +43,7 @@ def make_once(path: Path, finished: Callable[[], bool], settings: Callable[[], d
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path, f"another process is at work on {path}"):
-        remove_leftovers([path, *beside])
+        remove_leftovers([path, *beside], stale=0.0)  # nobody else writes these
         if finished():
             return
         before, made = settings(), work()

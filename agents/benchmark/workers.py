@@ -13,15 +13,18 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor, as_completed
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from textwrap import shorten
 from threading import Event, Thread
+from traceback import format_exception_only
 from typing import Any
 
 WORK = {  # modules with a `run_order`
     "cell": "agents.benchmark.cells", "claim": "agents.benchmark.claims.trainings", "matrix": "agents.auditing.matrix",
 }  # fmt: skip
+LONGEST = 500  # letters of an error message
+ERRORS = "errors of the orders: "  # begins the line that tells them
 
 
 def part(cells: Sequence[Any], shard: str) -> list[Any]:
@@ -39,8 +42,8 @@ def part(cells: Sequence[Any], shard: str) -> list[Any]:
 
 
 def run_batches(kind: str, batches: Sequence[Sequence[dict[str, Any]]], jobs: int | Executor = 1
-                ) -> Iterator[tuple[int, str | None]]:
-    """Runs batches of orders; yields the number of each batch when it is over, with an error message or None.
+                ) -> Iterator[tuple[int, list[str | None]]]:
+    """Runs batches of orders; yields the number of each batch when it is over, with an error or None for each order.
 
     Args:
         kind: Key of `WORK`.
@@ -55,81 +58,118 @@ def run_batches(kind: str, batches: Sequence[Sequence[dict[str, Any]]], jobs: in
         return
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
-    running: list[subprocess.Popen] = []
-    pool, stopping = ThreadPoolExecutor(jobs), Event()
-    futures = {pool.submit(_in_process, kind, batch, running, stopping): number for number, batch in enumerate(batches)}
+    pool, processes = ThreadPoolExecutor(jobs), Processes()
+    futures = {pool.submit(in_process, kind, batch, None, processes): number for number, batch in enumerate(batches)}
     try:
         for future in as_completed(futures):
             yield futures[future], future.result()
     finally:  # also when interrupted: no process is left behind
         pool.shutdown(wait=False, cancel_futures=True)
-        stopping.set()  # for a process that is started at this very moment
-        for process in list(running):
-            process.terminate()
+        processes.end()
         pool.shutdown()
 
 
 def _over(executor: Executor, kind: str, batches: Sequence[Sequence[dict[str, Any]]]
-          ) -> Iterator[tuple[int, str | None]]:
+          ) -> Iterator[tuple[int, list[str | None]]]:
     """As `run_batches`. The executor remains its owner's: what has not begun is cancelled, what runs ends by itself."""
-    futures = {executor.submit(in_process, kind, batch): number for number, batch in enumerate(batches)}
+    futures = {executor.submit(in_process, kind, batch, os.getcwd()): number for number, batch in enumerate(batches)}
     try:
         for future in as_completed(futures):
-            yield futures[future], _outcome(future)
+            yield futures[future], _outcome(future, len(batches[futures[future]]))
     finally:
         for future in futures:
             future.cancel()
 
 
-def _outcome(future: Future) -> str | None:
-    """The error message or None; a worker that was lost is an error, too."""
+def _outcome(future: Future, count: int) -> list[str | None]:
+    """The error message or None of each order; a worker that was lost is an error of all, too."""
     try:
-        return future.result()
+        return future.result() or [None] * count
     except (Exception, CancelledError) as error:  # executors have errors of their own
-        return f"{type(error).__name__}: {error}"
+        return [shorten(f"{type(error).__name__}: {error}", LONGEST)] * count
 
 
-def in_process(kind: str, orders: Sequence[dict[str, Any]]) -> str | None:
-    """Runs a batch of orders in a process of its own, which ends with this one; its error message or None."""
-    return _in_process(kind, orders, [], Event())
+class Processes:
+    """Processes at work, which can be ended together; one that is started at that very moment is ended, too."""
+
+    def __init__(self) -> None:
+        self._running: list[subprocess.Popen] = []
+        self._ended = Event()
+
+    @contextmanager
+    def process(self, **options: Any) -> Iterator[subprocess.Popen]:
+        """A process that runs orders, with further options of `subprocess.Popen`; it is over when the block is."""
+        process = subprocess.Popen([sys.executable, "-m", "agents.benchmark.workers"], **options)
+        self._running.append(process)
+        if self._ended.is_set():
+            process.terminate()
+        try:
+            yield process
+        finally:  # an error in the block, too: without standard input, it ends
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+            process.stderr.close()
+            process.wait()
+            self._running.remove(process)
+
+    def end(self) -> None:
+        """Ends all that run, and whatever is started from now on."""
+        self._ended.set()
+        for process in list(self._running):
+            process.terminate()
 
 
-def _in_process(kind: str, orders: Sequence[dict[str, Any]], running: list[subprocess.Popen],
-                stopping: Event) -> str | None:
-    process = subprocess.Popen([sys.executable, "-m", "agents.benchmark.workers"], stdin=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    running.append(process)
-    if stopping.is_set():
-        process.terminate()
-    with suppress(BrokenPipeError):  # if it has ended already, its errors or its status say why
-        process.stdin.write(json.dumps({"kind": kind, "orders": orders}) + "\n")
-        process.stdin.flush()  # and left open, see `_end_with_parent`
-    lines = process.stderr.read().strip().splitlines()
-    with suppress(BrokenPipeError):
-        process.stdin.close()
-    process.stderr.close()
-    process.wait()
-    running.remove(process)
+def in_process(kind: str, orders: Sequence[dict[str, Any]], folder: str | None = None,
+               processes: Processes | None = None) -> list[str | None]:
+    """Runs a batch of orders in a process of its own, which ends with this one; the error message or None of each.
+
+    Args:
+        kind: Key of `WORK`.
+        orders: The orders, run one after the other, also after an error.
+        folder: Where relative paths begin, if this machine has that folder; the present one by default.
+        processes: Where the process can be ended from.
+    """
+    options = dict(stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+                   cwd=folder if folder is not None and os.path.isdir(folder) else None)
+    with (processes or Processes()).process(**options) as process:
+        with suppress(BrokenPipeError):  # if it has ended already, its errors or its status say why
+            process.stdin.write(json.dumps({"kind": kind, "orders": orders}) + "\n")
+            process.stdin.flush()  # and left open, see `_end_with_parent`
+        lines = process.stderr.read().strip().splitlines()
+    if process.returncode == 0:
+        return [None] * len(orders)
+    if process.returncode > 0 and lines and lines[-1].startswith(ERRORS):
+        return json.loads(lines[-1].removeprefix(ERRORS))
     lines = lines if process.returncode > 0 and lines else [f"its process ended with status {process.returncode}"]
-    return None if process.returncode == 0 else _last_error(lines)
+    return [_last_error(lines)] * len(orders)
 
 
 def _last_error(lines: Sequence[str]) -> str:
     """The error that a traceback ends with, on one line."""
     starts = [number for number, line in enumerate(lines) if re.match(r"[A-Za-z_][\w.]*: ", line)]
-    return shorten(" ".join(lines[starts[-1] if starts else -1 :]), 500)
+    return shorten(" ".join(lines[starts[-1] if starts else -1 :]), LONGEST)
 
 
 def main() -> None:
-    """Runs the orders that the first line of standard input gives as JSON, in this process."""
+    """Runs the orders that the first line of standard input gives as JSON, in this process.
+
+    The last line of standard error tells the errors, if there are any, as JSON.
+    """
     given = json.loads(sys.stdin.readline())
     Thread(target=_end_with_parent, daemon=True).start()
     import torch  # takes seconds, in which the parent may end, too
 
     torch.set_num_threads(1)
     run_order = import_module(WORK[given["kind"]]).run_order
+    errors: list[str | None] = []
     for order in given["orders"]:
-        run_order(order)
+        try:
+            run_order(order)
+            errors.append(None)
+        except Exception as error:  # the other orders have nothing to do with it
+            errors.append(_last_error(format_exception_only(error)))
+    if any(errors):
+        sys.exit(ERRORS + json.dumps(errors))
 
 
 def _end_with_parent() -> None:

@@ -63,17 +63,18 @@ def write_whole(path: Path, content: str | bytes) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
-def remove_leftovers(paths: Iterable[Path], folders: Iterable[Path] = ()) -> None:
-    """Removes half-written files that killed processes left, untouched for a minute (`STALE`).
+def remove_leftovers(paths: Iterable[Path], folders: Iterable[Path] = (), stale: float = STALE) -> None:
+    """Removes half-written files that killed processes left, untouched for a minute.
 
     Args:
         paths: Files beside which they are removed.
         folders: Folders in which they are removed whatever file they were to be.
+        stale: Seconds for which they were not touched; 0 if no other process can be at work on these files.
     """
     paths, folders = set(paths), set(folders)
     for folder in {path.parent for path in paths} | folders:
         for part in folder.glob(".*.part"):
             match = _PART.fullmatch(part.name)
             ours = match and (folder in folders or folder / match[1] in paths)
-            if ours and time.time() - part.stat().st_mtime > STALE:
+            if ours and time.time() - part.stat().st_mtime >= stale:
                 part.unlink(missing_ok=True)

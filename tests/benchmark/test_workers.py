@@ -55,4 +55,4 @@ def test_a_process_that_is_killed_before_it_reads_its_orders_fails_alone(monkeyp
     monkeypatch.setattr(sys, "executable", str(killed))
     orders = [{"padding": "x" * 200_000}]  # more than a pipe takes
     assert list(run_batches("cell", [orders, orders], jobs=1)) == [
-        (number, "its process ended with status -9") for number in (0, 1)]
+        (number, ["its process ended with status -9"]) for number in (0, 1)]

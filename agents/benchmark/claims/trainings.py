@@ -164,8 +164,9 @@ def run_orders(orders: Sequence[Order], out: Path, jobs: int = 1, together: bool
     left = [order for order in orders if not order.finished(out)]
     batches = [left] if together else [[order] for order in left]
     given = [[{**order._asdict(), "base": asdict(order.base), "out": str(out)} for order in batch] for batch in batches]
-    for number, error in run_batches("claim", given, jobs):
-        yield from ((order, None if order.finished(out) else error) for order in batches[number])
+    for number, errors in run_batches("claim", given, jobs):
+        yield from ((order, None if order.finished(out) else error)
+                    for order, error in zip(batches[number], errors, strict=True))
 
 
 def run_order(order: dict[str, Any]) -> None:
