@@ -44,6 +44,7 @@ FILES = {
     "exposure_env.photos.fivek_making", "exposure_env.photos.folders", "exposure_env.rewards.scorer",
     "exposure_env.retouch.plan", "exposure_env.segmentation.label_files",
     "agents.benchmark.claims.tables", "agents.benchmark.fingerprints", "agents.benchmark.results",
+    "agents.benchmark.sb3_settings",
     "agents.auditing.report", "agents.cli", "agents.commands.prefer", "agents.commands.retouch", "agents.json_files",
     "agents.pictures", "agents.playground.app", "agents.playground.uploads", "agents.preferring.page",
     "agents.rewards.preferences",
