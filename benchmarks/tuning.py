@@ -72,6 +72,7 @@ SPACES: dict[str, dict[str, Callable[[np.random.Generator], Any]]] = {
     "TQC": REPLAY | {"ent_coef": one_of("auto_0.1", "auto_0.01", 0.01, 0.001)},
 }
 IN_POLICY = ("log_std_init",)  # arguments of the policy
+JUDGED = ("gain [dB]", "mean abs. EV", "saturated")
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,8 @@ def run_trial(trial: Trial, algorithm: str, block: dict[str, Any]) -> dict[str, 
     before, after = (trial.evaluate(policy, trial.task) for policy in (Identity(), model))
     evs = np.abs(np.concatenate([record.evs for record in after.records]))
     gain = float(after.values("psnr").mean() - before.values("psnr").mean())
-    return {"gain": gain, "mean abs. EV": float(evs.mean()),
-            "saturated": float((evs > after.max_ev - 0.1).mean()), "CPU [s]": cpu}
+    measured = gain, float(evs.mean()), float((evs > after.max_ev - 0.1).mean())
+    return dict(zip(JUDGED, measured, strict=True)) | {"CPU [s]": cpu}
 
 
 def searched(options: Tuning, blocks: dict[str, dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, float]]]:
@@ -138,31 +139,43 @@ def searched(options: Tuning, blocks: dict[str, dict[str, Any]]) -> list[tuple[d
             results = run_trial(whole._replace(config=config, split=split), options.algorithm, settings)
         except Diverged as error:
             print(f"trial {number}: {error}", file=sys.stderr)
-            results = {"gain": -math.inf}
+            results = {JUDGED[0]: -math.inf}
         found.append((settings, results))
-        print(f"trial {number}: {results['gain']:+.2f} dB", file=sys.stderr)
+        print(f"trial {number}: {results[JUDGED[0]]:+.2f} dB", file=sys.stderr)
     return found
+
+
+def best_of(found: list[tuple[dict[str, Any], dict[str, float]]]) -> int:
+    """The number of the trial that gained most."""
+    return max(range(len(found)), key=lambda number: found[number][1][JUDGED[0]])
+
+
+def told(algorithm: str, found: list[tuple[dict[str, Any], dict[str, float]]]) -> str:
+    """The trials as a table, and the best settings as YAML."""
+    inner = [name for name in IN_POLICY if name in SPACES[algorithm]]
+    names, measured = [name for name in SPACES[algorithm] if name not in inner], (*JUDGED, "CPU [s]")
+    lines = [["trial", *measured, *names, *inner]]
+    for number, (block, results) in enumerate(found):
+        chosen = [*(block.get(name, "-") for name in names), *(block["policy_kwargs"].get(name, "-") for name in inner)]
+        lines.append([f"{number}{' (best)' * (number == best_of(found))}",
+                      *(f"{results.get(name, math.nan):.2f}" for name in measured), *map(str, chosen)])
+    return f"{markdown(lines)}\n{yaml.safe_dump({algorithm: found[best_of(found)][0]}, sort_keys=False)}"
+
+
+def write(place: Path, algorithm: str, block: dict[str, Any]) -> None:
+    """Writes an algorithm's settings into the file, whose heading and other blocks stay."""
+    heading = "".join(line for line in place.read_text("utf-8").splitlines(True) if line.startswith("#"))
+    write_whole(place, heading + yaml.safe_dump(read_blocks(place) | {algorithm: block}, sort_keys=False))
 
 
 def main(options: Tuning) -> None:
     torch.set_num_threads(1)
-    blocks = read_blocks(options.place)
-    found = searched(options, blocks)
-    best = max(range(len(found)), key=lambda number: found[number][1]["gain"])
-    inner = [name for name in IN_POLICY if name in SPACES[options.algorithm]]
-    names = [name for name in SPACES[options.algorithm] if name not in inner]
-    lines = [["trial", "gain [dB]", "mean abs. EV", "saturated", "CPU [s]", *names, *inner]]
-    for number, (block, results) in enumerate(found):
-        told = [f"{results.get(name, math.nan):.2f}" for name in ("gain", "mean abs. EV", "saturated", "CPU [s]")]
-        chosen = [*(block.get(name, "-") for name in names), *(block["policy_kwargs"].get(name, "-") for name in inner)]
-        lines.append([f"{number}{' (best)' * (number == best)}", *told, *map(str, chosen)])
-    print(f"{options.algorithm}, {options.protocol}, {0 if options.quick else options.timesteps} exposures a trial, "
-          f"seeds from {FIRST_SEED}\n\n"
-          f"{markdown(lines)}\n{yaml.safe_dump({options.algorithm: found[best][0]}, sort_keys=False)}", end="")
+    found = searched(options, read_blocks(options.place))
+    budget = "too few" if options.quick else options.timesteps
+    print(f"{options.algorithm}, {options.protocol}, {budget} exposures a trial, seeds from {FIRST_SEED}\n")
+    print(told(options.algorithm, found), end="")
     if options.write:
-        heading = "".join(line for line in options.place.read_text("utf-8").splitlines(True) if line.startswith("#"))
-        blocks[options.algorithm] = found[best][0]
-        write_whole(options.place, heading + yaml.safe_dump(blocks, sort_keys=False))
+        write(options.place, options.algorithm, found[best_of(found)][0])
 
 
 if __name__ == "__main__":

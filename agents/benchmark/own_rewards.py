@@ -1,7 +1,8 @@
 """Reward models of one's own in the benchmark: each trains a DeepExposure, which gets a row of its own.
 
 The agent is the one of the row "pathwise", warm start included: only the discriminator gives way to a reward that stays
-as it is. Where no gradient flows from it, the agent learns by form I. No photo that it sees has a target.
+as it is. Where no gradient flows from it, it is the one of the row "q", which needs none. No photo that it sees has a
+target.
 """
 
 from collections.abc import Iterable
@@ -63,5 +64,5 @@ def load_reward_model(source: str) -> Any:
 
 
 def value_for(reward: Any) -> str:
-    """The form of DeepExposure that learns from a reward model: "pathwise", or "critic" if no gradient flows."""
-    return CHANGES["value"] if is_differentiable(reward) else "critic"
+    """The form of DeepExposure that learns from a reward model: "pathwise", or "q" if no gradient flows."""
+    return CHANGES["value"] if is_differentiable(reward) else "q"
