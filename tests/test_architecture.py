@@ -24,7 +24,8 @@ FLOORS = {
     "agents": [
         "arrays encoding errors exploration json_files locks planes playing serving typed vec_env weights",
         "method networks segment_actor", "policy rewards",
-        "baselines deep_exposure preferring saved_agent", "animation evaluation retouching", "pictures", "training",
+        "baselines deep_exposure preferring rivals saved_agent",
+        "animation evaluation retouching", "pictures", "training",
         "benchmark", "auditing", "playground", "commands", "cli",
     ],
 }  # fmt: skip

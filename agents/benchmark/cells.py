@@ -31,6 +31,7 @@ from agents.benchmark.methods import (
 from agents.benchmark.own_rewards import CHANGES, load_reward_model, reward_fingerprint, value_for
 from agents.benchmark.protocols import PROTOCOLS, protocol_name
 from agents.benchmark.results import differences, make_once, read_cell
+from agents.benchmark.rivals import RIVALS, run_rival
 from agents.benchmark.sb3_settings import SB3
 from agents.benchmark.splits import Split
 from agents.benchmark.trials import Trial, run_baseline, run_learner
@@ -116,9 +117,12 @@ class Benchmark:
         """Everything that a cell's results depend on, except the versions of software."""
         config = asdict(self.cell_config(cell))
         names = set(config) - NO_MATTER if self.trains(cell.method) else TASK
+        names = (*TASK, "total_timesteps", "seed") if cell.method in RIVALS else names
         config = {name: value for name, value in config.items() if name in names}
         settings = {"protocol": self.protocol, **cell._asdict(), "photos": fingerprint(self.folders),
                     "config": config, "off_policy": OFF_POLICY.get(cell.method), **YARDSTICKS.get(cell.method, {})}
+        if cell.method in RIVALS:
+            settings["rival"] = RIVALS[cell.method].settings
         if cell.method in SB3:
             settings["sb3"] = json.dumps(SB3[cell.method], sort_keys=True)  # flat, to be compared as one
         if cell.method in self.agents:
@@ -177,6 +181,8 @@ class Benchmark:
             trial = self.trial(cell)
             if cell.method in YARDSTICKS:
                 return run_yardstick(trial)
+            if cell.method in RIVALS:
+                return run_rival(trial)
             if cell.method in self.agents:
                 return run_entrant(trial, find_source(self.agents[cell.method][cell.seed]))
             if self.trains(cell.method):

@@ -5,7 +5,7 @@ They are tested as they are, on the protocol's test photos, with its segments an
 
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -21,11 +21,9 @@ from stable_baselines3.common.save_util import load_from_zip_file
 from agents.benchmark.fingerprints import checksum, source_of
 from agents.benchmark.trials import Trial, cell_content
 from agents.deep_exposure import DeepExposure
-from agents.evaluation.judging import Evaluation, PhotoRecord
-from agents.evaluation.metrics import mse, psnr, ssim
-from agents.evaluation.whole_photos import as_levels
 from agents.playing import Policy
 from agents.policy import ExposurePolicy
+from agents.rivals.crops import Retouch
 from agents.saved_agent import ACTION_SPACE, FILE_NAME, load_agent
 from exposure_env.observations import observation_space
 from exposure_env.task import ExposureTask
@@ -36,8 +34,6 @@ TELLTALES = {  # settings that only one of the algorithms keeps in its file, the
     "clip_range": PPO, "gae_lambda": A2C, "target_entropy": SAC, "target_policy_noise": TD3,
 }  # fmt: skip
 DIGITS = 16  # of a checksum: enough to tell files apart
-EDGE = 1e-6  # results may leave [0, 1] by so much, as rounding may have it
-Retouch = Callable[[np.ndarray], np.ndarray]
 
 
 class Source(NamedTuple):
@@ -150,11 +146,7 @@ def run_entrant(trial: Trial, source: Source) -> dict[str, Any]:
             [0, 1].
     """
     task = trial.task
-    entrant = load_entrant(source, task)
-    if hasattr(entrant, "predict") or hasattr(entrant, "plan"):
-        return cell_content(trial, trial.evaluate(entrant, task), {})
-    records = [_record(trial, task, photo, entrant) for photo in trial.split.test]
-    return cell_content(trial, Evaluation(records, task.config.max_ev), {})
+    return cell_content(trial, trial.evaluate(load_entrant(source, task), task), {})
 
 
 def _look_here() -> None:
@@ -234,28 +226,3 @@ def _alike(own: spaces.Space, wanted: spaces.Space) -> bool:
         return False
     first = wanted.shape if len(wanted.shape) < 3 else (wanted.shape[-1], *wanted.shape[:-1])
     return own.dtype == wanted.dtype and own.shape in (wanted.shape, first)
-
-
-def _record(trial: Trial, task: ExposureTask, photo: Any, retouch: Retouch) -> PhotoRecord:
-    """The outcome for one photo of a function from photo to photo, which has no segments and no exposures."""
-    image, target = photo.image, photo.target
-    if not trial.full_size:
-        image, target = (task.thumbnail(each, photo.name) for each in (image, target))
-    result = _checked(retouch(np.array(image, np.float32)), image.shape, photo.name)
-    if trial.full_size:
-        result, target = as_levels(result), as_levels(target)
-    numbers = [float(metric(result[None], target[None])[0]) for metric in (mse, psnr, ssim)]
-    return PhotoRecord(photo.name, 0, *numbers, [], None, [], result)
-
-
-def _checked(result: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
-    result = np.asarray(result)
-    if result.shape != shape or result.dtype.kind != "f":
-        raise ValueError(f"of the photo {name!r} it must make floats of shape {shape}, not {result.dtype} of shape "
-                         f"{result.shape}")
-    if not np.isfinite(result).all():
-        raise ValueError(f"of the photo {name!r} it makes values that are not finite")
-    if result.min() < -EDGE or result.max() > 1 + EDGE:
-        raise ValueError(f"of the photo {name!r} it must make values in [0, 1], not from {result.min():g} to "
-                         f"{result.max():g}: clip or scale them")
-    return np.clip(result, 0, 1).astype(np.float32)

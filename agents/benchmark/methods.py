@@ -36,6 +36,8 @@ METHODS: dict[str, dict[str, Any]] = {  # what each learner changes; "budget" mu
     # Supervised yardsticks, see `YARDSTICKS`; here a step is a photo
     "regression": {"budget": 2},
     "experts only": {"budget": 2},
+    # Systems after other papers, from photo to photo, see `rivals.RIVALS`; likewise
+    "Exposure": {"budget": 0.4},
     # SB3's own algorithms, see `sb3.build_sb3`; they play the game of the preset `planes`
     **{name: PLANES | {"num_envs": block["n_envs"], "budget": block["n_timesteps"] / USUAL}
        for name, block in SB3.items()},
@@ -86,7 +88,7 @@ BASELINES = {  # each with the protocols that have it
 }
 
 
-RIVALS = tuple(name for name in ("Exposure", "CycleGAN", "DPED", "DGF", "DPE") if name in METHODS)
+RIVALS = tuple(name for name in ("Exposure", "CycleGAN", "DPED", "WESPE", "DGF", "DPE") if name in METHODS)
 GROUPS = {"main": MAIN, "rivals": RIVALS, "sb3": tuple(SB3), "baselines": tuple(BASELINES)}  # names for several
 GROUPS["all"] = tuple(name for group in GROUPS.values() for name in group)
 

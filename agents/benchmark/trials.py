@@ -13,6 +13,7 @@ from agents.baselines.off_policy import build_off_policy
 from agents.baselines.untrained import AutoExposure, ConstantEV, FixedBracket, Identity, Oracle
 from agents.benchmark.measures import image_statistics, machine, peak_mb, plain, summary, total_cost, versions
 from agents.benchmark.methods import BASELINES, OFF_POLICY
+from agents.benchmark.retouchers import evaluate_retouch
 from agents.benchmark.sb3 import build_sb3
 from agents.benchmark.sb3_settings import PREFIX, SB3
 from agents.benchmark.splits import MISEXPOSED, Split
@@ -23,6 +24,7 @@ from agents.evaluation.metrics import psnr
 from agents.evaluation.whole_photos import as_levels, best_constant, best_evs, evaluate_full_size
 from agents.playing import Policy
 from agents.policy import ExposurePolicy
+from agents.rivals.crops import Retouch
 from agents.saved_agent import load_agent, save_agent
 from agents.training.building import build
 from agents.training.configuration import TrainConfig, decay, task_settings
@@ -54,8 +56,10 @@ class Trial(NamedTuple):
         config = self.config
         return ExposureTask(photos, config.segmenter, preset=config.task_preset, **task_settings(config))
 
-    def evaluate(self, policy: Policy | list[Policy], task: ExposureTask) -> Evaluation:
-        """The evaluation of a policy on the test photos."""
+    def evaluate(self, policy: Policy | list[Policy] | Retouch, task: ExposureTask) -> Evaluation:
+        """The evaluation of a policy, or of a function from photo to photo, on the test photos."""
+        if not (isinstance(policy, list) or hasattr(policy, "predict") or hasattr(policy, "plan")):
+            return evaluate_retouch(policy, task, self.split.test, self.full_size)
         return evaluate_full_size(policy, task, self.split.test) if self.full_size else evaluate(policy, task)
 
 
@@ -86,17 +90,17 @@ class Curve(BaseCallback):
     """A callback that measures the agent now and then, for the record only, and how long that takes.
 
     Args:
-        measure: Function from a policy to the number to record.
+        measure: Function from a policy, or from whatever else learns, to the number to record.
         every: Steps between two points.
     """
 
-    def __init__(self, measure: Callable[[Policy], float], every: float):
+    def __init__(self, measure: Callable[[Policy | Retouch], float], every: float):
         super().__init__()
         self.measure, self.every = measure, every
         self.points: list[tuple[int, float]] = []
         self.cpu = self.wall = 0.0  # [s]
 
-    def look(self, steps: int, policy: Policy | None = None) -> None:
+    def look(self, steps: int, policy: Policy | Retouch | None = None) -> None:
         """Adds a point to the curve: of the agent, or of another policy."""
         cpu, wall = time.process_time(), time.perf_counter()
         self.points.append((steps, self.measure(self.model if policy is None else policy)))

@@ -1,6 +1,7 @@
 """The benchmark's supervised yardsticks: how much of a protocol a plain network learns, told what is good."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from agents.baselines.regression import FieldNet, FreeRegression, FreshPairs, Regression, fit_field
@@ -16,7 +17,20 @@ def yardstick_pairs(trial: Trial) -> FreshPairs:
         ValueError: If there are none.
     """
     inputs = YARDSTICKS[trial.method]["learns"] == "inputs"
-    photos = [photo for photo in trial.split.inputs if photo.target is not None] if inputs else trial.split.experts
+    return fresh_pairs(paired_inputs(trial) if inputs else trial.split.experts, trial)
+
+
+def paired_inputs(trial: Trial) -> list[Photo]:
+    """The inputs with targets."""
+    return [photo for photo in trial.split.inputs if photo.target is not None]
+
+
+def fresh_pairs(photos: Sequence[Photo], trial: Trial) -> FreshPairs:
+    """Pairs from photos, exposed wrongly as in the trial's protocol.
+
+    Raises:
+        ValueError: If there are no photos.
+    """
     side = min((min(photo.image.shape[:2]) for photo in photos), default=0)  # crops of the sample photos differ in size
     alike = [Photo(photo.name, *(image if image is None else thumbnail(image, side) for image in photo[1:]))
              for photo in photos]

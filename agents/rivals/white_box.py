@@ -121,7 +121,7 @@ class WhiteBoxAgent(nn.Module):
 
 def fit_white_box(env: WhiteBoxEnv, config: WhiteBoxConfig | None = None, *,
                   trainer: DiscriminatorTrainer | None = None, experts: np.ndarray | None = None,
-                  look: Callable[[int, dict[str, float]], Any] | None = None) -> WhiteBoxAgent:
+                  look: Callable[[int, dict[str, float], WhiteBoxAgent], Any] | None = None) -> WhiteBoxAgent:
     """An agent that has learned to retouch the photos of an environment by its reward and its penalty on reuse.
 
     Args:
@@ -130,7 +130,7 @@ def fit_white_box(env: WhiteBoxEnv, config: WhiteBoxConfig | None = None, *,
         trainer: Where the environment's reward model is a discriminator, its trainer: it learns to tell the results.
         experts: (M, size, size, 3) float32 photos in [0, 1] to tell them from.
         look: Function called after each iteration with its number, from 1, and the batch's means: "return", "gain"
-            (of the score), "entropy", "reused" (filters in an episode) and "critic_loss".
+            (of the score), "entropy", "reused" (filters in an episode) and "critic_loss"; and the agent so far.
 
     Raises:
         ValueError: If the reward model isn't differentiable, or only one of `trainer` and `experts` is given.
@@ -158,7 +158,7 @@ def fit_white_box(env: WhiteBoxEnv, config: WhiteBoxConfig | None = None, *,
             for _ in range(config.n_critic):
                 trainer.update(experts[rng.integers(len(experts), size=config.batch_size)], results)
         if look is not None:
-            look(iteration + 1, told)
+            look(iteration + 1, told, agent)
     return agent.eval()
 
 

@@ -8,9 +8,9 @@ import torch
 from gymnasium.utils.env_checker import data_equivalence
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from agents.baselines.white_box import WhiteBoxAgent, WhiteBoxConfig, fit_white_box
 from agents.rewards.discriminator import DiscriminatorReward
 from agents.rewards.trainer import DiscriminatorTrainer
+from agents.rivals.white_box import WhiteBoxAgent, WhiteBoxConfig, fit_white_box
 from exposure_env import WhiteBoxEnv
 from exposure_env.photos import Misexpose, Photo, sample_photos, thumbnail
 from exposure_env.white_box import FILTERS
@@ -90,7 +90,7 @@ class TestAgent:
 class TestTraining:
     def test_it_learns_to_brighten_photos_that_are_too_dark(self):
         env, seen = WhiteBoxEnv(DARK, size=SIZE, max_steps=2, reuse_penalty=0.5), []
-        agent = fit_white_box(env, QUICK, look=lambda number, told: seen.append((number, told)))
+        agent = fit_white_box(env, QUICK, look=lambda number, told, _: seen.append((number, told)))
         gains = [info["score"] - info["input_score"] for info in
                  (played(agent, env, index)[1] for index in range(len(DARK)))]
         assert np.mean(gains) > 8  # dB
@@ -112,7 +112,7 @@ class TestTraining:
         still, told = replace(QUICK, iterations=1, learning_rate=0.0, critic_learning_rate=0.0), []
         for penalty in (0.0, 3.0):
             env = WhiteBoxEnv(DARK, size=SIZE, reuse_penalty=penalty)
-            fit_white_box(env, still, look=lambda _, each: told.append(each))
+            fit_white_box(env, still, look=lambda _, each, __: told.append(each))
         assert told[0]["reused"] == told[1]["reused"] > 0
         assert told[0]["return"] - told[1]["return"] == pytest.approx(3 * told[0]["reused"], abs=1e-4)
 
@@ -124,7 +124,7 @@ class TestTraining:
             settings = {"iterations": 20, "batch_size": 16, "entropy_penalty": 0.0, "overflow_penalty": 0.0}
             told = []
             fit_white_box(WhiteBoxEnv(GOOD, brightness, size=SIZE, max_steps=2), replace(QUICK, **settings | {
-                penalty: value}), look=lambda _, each, told=told: told.append(each))
+                penalty: value}), look=lambda _, each, __, told=told: told.append(each))
             missing.append(max(each["gain"] - each["return"] for each in told))
         assert missing[0] < 1e-5 and missing[1] > 1e-3
 

@@ -1,0 +1,61 @@
+"""The rivals of the benchmark: systems after other papers, from photo to photo, trained on the same photographs."""
+
+import inspect
+import time
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+from agents.baselines.regression import FreshPairs
+from agents.benchmark.trials import Trial, cell_content, curve_of, rounded, spent
+from agents.benchmark.yardsticks import fresh_pairs, paired_inputs
+from agents.rivals.crops import Crops, Retouch
+from agents.rivals.exposure import fit_exposure
+
+
+class Rival(NamedTuple):
+    """A rival, and what it learns from."""
+
+    fit: Callable[..., Retouch]  # takes its source or sources of photos, num_photos, seed, device, look
+    learns: Literal["unpaired", "pairs"]  # from `Crops` of inputs and `Crops` of experts, or from one `FreshPairs`
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The defaults of everything that `fit` can be told, besides the photos and how many."""
+        given = ("num_photos", "seed", "device", "look")
+        return {name: each.default for name, each in inspect.signature(self.fit).parameters.items()
+                if each.kind is each.KEYWORD_ONLY and name not in given}
+
+
+RIVALS = {  # one of `METHODS` each; a step is a photo
+    "Exposure": Rival(fit_exposure, "unpaired"),
+}
+
+
+def sources(trial: Trial) -> tuple[Crops, Crops] | tuple[FreshPairs]:
+    """What a rival learns from; targets are removed from what is unpaired."""
+    split, size, seed = trial.split, trial.task.config.size, trial.config.seed
+    if RIVALS[trial.method].learns == "pairs":
+        return (fresh_pairs(paired_inputs(trial), trial),)
+    # seeds of their own: the crops of the two must not go together
+    return tuple(Crops([photo.image for photo in photos], size, [seed, which])
+                 for which, photos in enumerate((split.inputs, split.experts)))
+
+
+def run_rival(trial: Trial) -> dict[str, Any]:
+    """Trains and tests a rival, on `total_timesteps` photos; see `trials.run_learner`. The network isn't kept."""
+    task, config = trial.task, trial.config
+    curve = curve_of(trial, task)
+    curve.look(0, lambda photo: photo)
+    curve.cpu = curve.wall = 0.0  # the cost of the first look doesn't count
+
+    def look(num_photos: int, retouch: Retouch) -> None:
+        if num_photos < config.total_timesteps and curve.due(num_photos):
+            curve.look(num_photos, retouch)
+
+    cpu, wall = time.process_time(), time.perf_counter()
+    retouch = RIVALS[trial.method].fit(*sources(trial), num_photos=config.total_timesteps, seed=config.seed,
+                                       device=config.device, look=look)
+    cost = spent(cpu, wall, curve)
+    evaluation = trial.evaluate(retouch, task)
+    curve.points.append((config.total_timesteps, float(evaluation.values("psnr").mean())))
+    return cell_content(trial, evaluation, cost | {"curve": rounded(curve)})
