@@ -133,11 +133,13 @@ class Benchmark:
     table: Folder = None  # folder for <protocol>.csv (runs), _long.csv (photos), _table.csv, .md, .png; none by default
     report: Folder = None  # folder for pages that go from the ranking down to each photo, see docs; none by default
     reference: str | None = None  # method that the others are compared with; "paired" or the first learner by default
-    # learners and baselines, see agents/benchmark/methods.py, or groups of them: main, rivals, baselines, all
+    # learners and baselines, see agents/benchmark/methods.py, or groups of them: main, rivals, sb3, baselines, all
     methods: tuple[str, ...] = ()  # by default main and baselines, for sample-v1 all
     # agent of your own: NAME=model.zip (or run folder), NAME=module:attribute or NAME=file.py:attribute, something with
     # predict, or a function from photo to photo; may be given several times, with the same NAME for further seeds
     agent: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=AGENT")] = ()
+    # reward model of your own, which trains a DeepExposure: a name, run, file, module:attribute or file.py:attribute
+    reward: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME=REWARD")] = ()
     seeds: tuple[int, ...] = ()  # seeds of the learners, by default 0 1 2, and 0 if the budget is small; baselines: one
     budget: str = "full"  # length of all trainings: full, small (a quarter), or a fraction of the protocol's
     timesteps: int | None = None  # exposures to try in each training, instead of --budget
@@ -160,6 +162,7 @@ class Benchmark:
         from agents.benchmark.forecast import Forecast
         from agents.benchmark.long_form import long_form
         from agents.benchmark.making import make_benchmark
+        from agents.benchmark.own_rewards import parse_rewards
         from agents.benchmark.report import check_report, write_report
         from agents.benchmark.results import read_cells
         from agents.benchmark.workers import part
@@ -168,11 +171,11 @@ class Benchmark:
 
         benchmark = make_benchmark(self.protocol, self.photos, self.inputs, self.targets, self.timesteps, self.out,
                                    self.quick, self.segmenter, self.max_segments, self.fusion,
-                                   parse_agents(self.agent), self.budget, self.subset)
+                                   parse_agents(self.agent), self.budget, self.subset, parse_rewards(self.reward))
         if self.report is not None:
             check_report(self.report)
         seeds = self.seeds or ((0,) if self.budget == "small" else (0, 1, 2))
-        cells, failures = benchmark.cells([*self.methods, *benchmark.agents], seeds), []
+        cells, failures = benchmark.cells([*self.methods, *benchmark.agents, *benchmark.rewards], seeds), []
         known = {cell.method for cell in cells} | {cell["settings"]["method"] for cell in read_cells(benchmark.out)}
         if self.reference not in {None, *known}:
             raise ValueError(f"the reference must be one of {sorted(known)}, not {self.reference!r}")

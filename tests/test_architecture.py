@@ -46,7 +46,7 @@ FILES = {
     "exposure_env.retouch.plan", "exposure_env.segmentation.label_files",
     "agents.benchmark.claims.tables", "agents.benchmark.fingerprints", "agents.benchmark.kept_pictures",
     "agents.benchmark.report.drawings", "agents.benchmark.report.pages", "agents.benchmark.report.pictures",
-    "agents.benchmark.report.writing", "agents.benchmark.results",
+    "agents.benchmark.report.writing", "agents.benchmark.results", "agents.benchmark.sb3_settings",
     "agents.auditing.report", "agents.cli", "agents.commands.prefer", "agents.commands.retouch", "agents.json_files",
     "agents.pictures", "agents.playground.app", "agents.playground.uploads", "agents.preferring.page",
     "agents.rewards.preferences",

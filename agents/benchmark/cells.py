@@ -29,9 +29,11 @@ from agents.benchmark.methods import (
     known_methods,
     named,
 )
+from agents.benchmark.own_rewards import CHANGES, load_reward_model, reward_fingerprint, value_for
 from agents.benchmark.protocols import PROTOCOLS, protocol_name
 from agents.benchmark.results import differences, make_once, read_cell
 from agents.benchmark.rivals import RIVALS, run_rival
+from agents.benchmark.sb3_settings import SB3
 from agents.benchmark.splits import Split
 from agents.benchmark.trials import Trial, run_baseline, run_learner
 from agents.benchmark.warm_starts import WarmStart, share
@@ -71,6 +73,7 @@ class Benchmark:
     out: str  # folder of the cells
     quick: bool = False  # whether nothing is to be learned, only to be tried
     agents: dict[str, list[str]] = field(default_factory=dict)  # agents of one's own, see `entrants`: sources by name
+    rewards: dict[str, str] = field(default_factory=dict)  # see `own_rewards`: sources by the methods' names
 
     def __post_init__(self) -> None:
         """Gives the protocol its present name, and checks those of the agents."""
@@ -86,14 +89,18 @@ class Benchmark:
         Raises:
             ValueError: If a method is unknown; see also `methods.named`.
         """
-        known = [*known_methods(self.protocol), *self.agents]
+        known = [*known_methods(self.protocol), *self.agents, *self.rewards]
         methods = named(methods or PROTOCOLS[self.protocol].methods, known)
         pairs = [(name, 0) for name in methods if name in BASELINES]  # first, as they take only seconds
         pairs += [(name, seed) for name in methods for seed in range(len(self.agents.get(name, ())))]
         methods = sorted(methods, key=lambda name: not name.startswith(WARM_START))  # others may begin from it
-        pairs += [(name, seed) for seed, name in product(seeds, methods) if name in METHODS]
+        pairs += [(name, seed) for seed, name in product(seeds, methods) if self.trains(name)]
         chosen = range(folds) if (folds := PROTOCOLS[self.protocol].folds) else (None,)
         return [Cell(name, seed, fold) for name, seed in dict.fromkeys(pairs) for fold in chosen]
+
+    def trains(self, method: str) -> bool:
+        """Whether a method is trained here."""
+        return method in METHODS or method in self.rewards
 
     def path(self, cell: Cell) -> Path:
         """The file of a cell."""
@@ -101,7 +108,7 @@ class Benchmark:
 
     def cell_config(self, cell: Cell) -> TrainConfig:
         """The configuration of a cell."""
-        own = dict(changes(cell.method))
+        own = dict(CHANGES if cell.method in self.rewards else changes(cell.method))
         timesteps = max(1, round(own.pop("budget", 1) * self.config.total_timesteps))
         if self.quick:  # a method's own sizes would be large
             own |= {name: QUICK[name] for name in own if name in SIZES}
@@ -110,15 +117,19 @@ class Benchmark:
     def settings(self, cell: Cell) -> dict[str, Any]:
         """Everything that a cell's results depend on, except the versions of software."""
         config = asdict(self.cell_config(cell))
-        names = set(config) - NO_MATTER if cell.method in METHODS else TASK
+        names = set(config) - NO_MATTER if self.trains(cell.method) else TASK
         names = (*TASK, "total_timesteps", "seed") if cell.method in RIVALS else names
         config = {name: value for name, value in config.items() if name in names}
         settings = {"protocol": self.protocol, **cell._asdict(), "photos": fingerprint(self.folders),
                     "config": config, "off_policy": OFF_POLICY.get(cell.method), **YARDSTICKS.get(cell.method, {})}
         if cell.method in RIVALS:
             settings["rival"] = RIVALS[cell.method].settings
+        if cell.method in SB3:
+            settings["sb3"] = json.dumps(SB3[cell.method], sort_keys=True)  # flat, to be compared as one
         if cell.method in self.agents:
             settings["agent"] = find_source(self.agents[cell.method][cell.seed]).fingerprint
+        if cell.method in self.rewards:
+            settings["reward_model"] = reward_fingerprint(self.rewards[cell.method])
         return json.loads(json.dumps(settings))
 
     def finished(self, cell: Cell) -> bool:
@@ -142,8 +153,11 @@ class Benchmark:
 
     def trial(self, cell: Cell) -> Trial:
         """A cell's photos and settings, ready to run."""
-        known = PROTOCOLS[self.protocol]
-        return Trial(cell.method, self.cell_config(cell), *self.data(cell.fold), known.full_size, known.degradation)
+        known, config, reward = PROTOCOLS[self.protocol], self.cell_config(cell), None
+        if cell.method in self.rewards:
+            reward = load_reward_model(self.rewards[cell.method])
+            config = replace(config, value=value_for(reward))
+        return Trial(cell.method, config, *self.data(cell.fold), known.full_size, known.degradation, reward)
 
     def warm_start(self, cell: Cell) -> WarmStart | None:
         """The warm start that a cell's game may begin from, if there is such a cell and it is finished."""
@@ -172,7 +186,7 @@ class Benchmark:
                 return run_rival(trial)
             if cell.method in self.agents:
                 return run_entrant(trial, find_source(self.agents[cell.method][cell.seed]))
-            if cell.method in METHODS:
+            if self.trains(cell.method):
                 return run_learner(trial, path.with_suffix(""), self.warm_start(cell))
             return run_baseline(trial)
 
@@ -189,7 +203,7 @@ class Benchmark:
 
         Raises:
             ValueError: If a finished cell was made with other settings, or `jobs` is below 1. What is wrong with an
-                agent of one's own is told as its cells' error.
+                agent or a reward of one's own is told as its cells' error.
         """
         left, wrong = self.unfinished(cells)
         yield from wrong.items()
@@ -202,7 +216,7 @@ class Benchmark:
                 yield cell, None if path.exists() else error or f"it came to an end, but there is no {path.resolve()}"
 
     def unfinished(self, cells: Sequence[Cell]) -> tuple[list[Cell], dict[Cell, str]]:
-        """The cells still to run, and those of agents of one's own with which something is wrong, with the error.
+        """The cells still to run, and those of agents or rewards of one's own with which something is wrong.
 
         Raises:
             ValueError: If a finished cell of another method was made with other settings.
@@ -213,7 +227,7 @@ class Benchmark:
                 left += [] if self.finished(cell) else [cell]
                 self.settings(cell)
             except (ValueError, OSError) as error:
-                if cell.method not in self.agents:
+                if cell.method not in {**self.agents, **self.rewards}:
                     raise
                 wrong[cell] = f"{type(error).__name__}: {error}"
         return [cell for cell in left if cell not in wrong], wrong

@@ -128,7 +128,7 @@ def load_entrant(source: Source, task: ExposureTask) -> Policy | Retouch:
         ValueError: If it isn't there, or its spaces are not the task's.
     """
     if source.attribute is not None:
-        found = _attribute(source)
+        found = attribute_of(source)
     elif source.path.suffix == ".zip":
         found = _model(source.path)
     else:
@@ -156,8 +156,12 @@ def _look_here() -> None:
         sys.path.append(here)
 
 
-def _attribute(source: Source) -> Any:
-    """What a module holds under the name; a class is instantiated."""
+def attribute_of(source: Source) -> Any:
+    """What a module holds under the name, a policy or a function; a class is instantiated.
+
+    Raises:
+        ValueError: If there is nothing of that name, or it is something else.
+    """
     module = _module(source)
     if not hasattr(module, source.attribute):
         raise ValueError(f"{source.path} has no {source.attribute!r}")

@@ -34,7 +34,7 @@ def make_benchmark(protocol: str, photos: Path | None = None, inputs: Path | Non
                    timesteps: int | None = None, out: Path | None = None, quick: bool = False,
                    segmenter: str | None = None, max_segments: int | None = None, fusion: str | None = None,
                    agents: Mapping[str, Sequence[str]] | None = None, budget: str | float = "full",
-                   subset: bool = False) -> Benchmark:
+                   subset: bool = False, rewards: Mapping[str, str] | None = None) -> Benchmark:
     """The benchmark that a user's options describe.
 
     Args:
@@ -51,6 +51,7 @@ def make_benchmark(protocol: str, photos: Path | None = None, inputs: Path | Non
         agents: Sources of agents of one's own by name, see `entrants.find_source`; of each one for each seed.
         budget: Fraction of the protocol's trainings, warm starts included; see `fraction`.
         subset: See `data.find_folders`.
+        rewards: Sources of reward models of one's own by their methods' names, see `own_rewards.parse_rewards`.
 
     Raises:
         ValueError: If the protocol is unknown, its folders don't suit it, one is missing, or a setting makes no sense.
@@ -70,4 +71,4 @@ def make_benchmark(protocol: str, photos: Path | None = None, inputs: Path | Non
     resolve_fusion(config.fusion)
     return Benchmark(protocol, {name: str(place) for name, place in folders.items()}, config,
                      str(out or Path("runs") / f"benchmark-{protocol}"), quick,
-                     {name: [*sources] for name, sources in (agents or {}).items()})
+                     {name: [*sources] for name, sources in (agents or {}).items()}, dict(rewards or {}))

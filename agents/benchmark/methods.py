@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from agents.benchmark.protocols import PROTOCOLS
+from agents.benchmark.sb3_settings import LACKING, SB3
 from agents.training.configuration import PRESETS
 
 MISEXPOSED = {"misexposed": 0.5, "misexposed_local": 1.0}  # half of the discriminator's fakes are misexposed experts
@@ -20,6 +21,7 @@ FULL_SIZE = tuple(name for name, protocol in PROTOCOLS.items() if protocol.full_
 FOLDED = tuple(name for name, protocol in PROTOCOLS.items() if protocol.folds)  # tested fold by fold
 GLOBAL, GLOBAL_NAME = {"max_segments": 1}, ", global"  # one EV for the whole photo; how such methods' names end
 WARM_START = "warm start"
+USUAL = PRESETS["recommended"].total_timesteps
 PATHS = {"I": "critic", "II": "discriminator"}
 ALONE = {"budget": 0, "learning_rate": 0.0, "warm_up": 0, "n_critic": 1}  # a game of one update, which changes nothing
 METHODS: dict[str, dict[str, Any]] = {  # what each learner changes; "budget" multiplies total_timesteps
@@ -39,6 +41,9 @@ METHODS: dict[str, dict[str, Any]] = {  # what each learner changes; "budget" mu
     "CycleGAN": {"budget": 0.3},
     "DPE": {"budget": 0.3},
     "DGF, paired": {"budget": 2},
+    # SB3's own algorithms, see `sb3.build_sb3`; they play the game of the preset `planes`
+    **{name: PLANES | {"num_envs": block["n_envs"], "budget": block["n_timesteps"] / USUAL}
+       for name, block in SB3.items()},
     # Run only if named: the yardsticks' EV maps themselves; one EV for the whole photo
     "regression, free": {"budget": 2},
     "experts only, free": {"budget": 2},
@@ -89,20 +94,23 @@ BASELINES = {  # each with the protocols that have it
 }
 
 
-RIVALS = tuple(name for name in ("Exposure", "CycleGAN", "DPED", "DGF", "DPE") if name in METHODS)
-GROUPS = {"main": MAIN, "rivals": RIVALS, "baselines": tuple(BASELINES)}  # what stands for several methods
+RIVALS = tuple(name for name in ("Exposure", "CycleGAN", "DPED", "WESPE", "DGF", "DPE") if name in METHODS)
+GROUPS = {"main": MAIN, "rivals": RIVALS, "sb3": tuple(SB3), "baselines": tuple(BASELINES)}  # names for several
 GROUPS["all"] = tuple(name for group in GROUPS.values() for name in group)
 
 
 def named(names: Sequence[str], known: Collection[str]) -> list[str]:
-    """The methods that names of methods and groups stand for, each once; of a group those that are known.
+    """The methods that names of methods and groups stand for, each once; of a group those that are known and installed.
 
     Raises:
-        ValueError: If one is neither a known method nor a group.
+        ValueError: If one is neither a known method nor a group, or it isn't installed.
     """
     if unknown := [name for name in names if name not in known and name not in GROUPS]:
         raise ValueError(f"methods must be among {[*known]}, or the groups {', '.join(GROUPS)}, not {unknown[0]!r}")
-    meant = [[each for each in GROUPS[name] if each in known] if name in GROUPS else [name] for name in names]
+    if lacking := [name for name in names if name in LACKING]:
+        raise ValueError(f'{lacking[0]} is in sb3-contrib: pip install "deepexposure-gym[contrib]"')
+    meant = [[each for each in GROUPS[name] if each in known and each not in LACKING] if name in GROUPS else [name]
+             for name in names]
     return [*dict.fromkeys(name for group in meant for name in group)]
 
 

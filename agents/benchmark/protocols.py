@@ -76,15 +76,16 @@ _REGIONS = {"segmenter": "felzenszwalb", "max_segments": 6, "fusion": "mask_pyra
 # photos, and only in a short training.
 _FEW_PAIRS = _REGIONS | {"warm_start": 100, "ev_prior": "mean", "ev_penalty": 10.0, "learning_rate": 2e-4,
                          "total_timesteps": 6_000}
-_QUICK = {name: getattr(PRESETS["quick"], name) for name in (
-    "warm_start", "reference_penalty", "learning_rate", "misexposed", "misexposed_local", "fresh_scales",
-    "total_timesteps")}  # what the sample photos need, see agents/training/configuration.py
+# What so few scenes need, see agents/training/configuration.py
+_FEW_SCENES = {name: getattr(PRESETS["quick"], name) for name in (
+    "reference_penalty", "learning_rate", "misexposed", "misexposed_local", "fresh_scales")}
 _OFFICIAL = {"inputs": 8, "experts": 8, "test": 2}  # there are 200 photographs in the test: a few crops of each do
 
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in (
     # Bundled, and small enough for a laptop: four segments rather than the eight of uneven-v1 leave plans that know
     # the truth at 24.3 dB (eight: 26.0, one: 21.0, untouched: 18.3), and show half again as many photos in a training.
-    Protocol("sample-v1", "samples", _UNEVEN | _QUICK | {"max_segments": 4},
+    Protocol("sample-v1", "samples", _UNEVEN | _FEW_SCENES | {"max_segments": 4, "warm_start": 400,
+                                                             "total_timesteps": 8_000},
              crops={"inputs": 192, "experts": 192, "test": 32}, methods=("all",),
              photos={"astronaut": "fdcaa55f", "coffee": "acf41373", "rocket": "49cf24ab", "motorcycle": "a1e17c60"}),
     Protocol("uneven-v1", "good", _UNEVEN),

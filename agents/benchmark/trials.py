@@ -25,6 +25,8 @@ from agents.benchmark.measures import (
 )
 from agents.benchmark.methods import BASELINES, OFF_POLICY
 from agents.benchmark.retouchers import evaluate_retouch
+from agents.benchmark.sb3 import build_sb3
+from agents.benchmark.sb3_settings import PREFIX, SB3
 from agents.benchmark.splits import MISEXPOSED, Split
 from agents.benchmark.warm_starts import WarmStart
 from agents.evaluation.comparing import NUM_FITTED
@@ -54,6 +56,7 @@ class Trial(NamedTuple):
     full_size: bool  # whether the test photos are measured at full size, rather than as thumbnails
     degradation: Degradation = MISEXPOSED  # how yardsticks expose good photos wrongly
     pictures: Path | None = None  # file that the pictures of the results are written to; none are kept without
+    reward: Any = None  # a reward model that stays as it is, in place of the discriminator
 
     @property
     def task(self) -> ExposureTask:
@@ -78,11 +81,13 @@ def learner(trial: Trial) -> tuple[BaseAlgorithm, list[BaseCallback]]:
     Targets are removed from the photos of every agent that learns from unpaired ones.
     """
     config, inputs = trial.config, trial.split.inputs
+    if trial.method in SB3:
+        return build_sb3(trial.method.removeprefix(PREFIX), SB3[trial.method], config, trial.split)
     if config.reward == "psnr":
         inputs = [photo for photo in inputs if photo.target is not None]
     else:
         inputs = [Photo(photo.name, photo.image) for photo in inputs]
-    model, game = build(config, inputs, trial.split.experts)
+    model, game = build(config, inputs, trial.split.experts, reward_model=trial.reward)
     if trial.method in OFF_POLICY:
         shared = {name: getattr(config, name) for name in ("ev_penalty", "width", "halvings", "seed", "device")}
         own = OFF_POLICY[trial.method]

@@ -31,12 +31,12 @@ def train_against(algorithm: type[BaseAlgorithm], photos: Sequence[Photo], exper
         photos: Photos to learn to retouch; their targets play no part.
         experts: Good photos, unpaired.
         total_timesteps: Exposures to try.
-        config: The task, the photos' versions, the discriminator and its game; settings of DeepExposure itself play no
-            part, nor does its warm start.
+        config: See `build_against`.
         policy: The name of the algorithm's policy.
         relabel: Whether replayed rewards are scored anew; without it, a warning says that they grow stale.
         callbacks: Further callbacks.
         **settings: Arguments of the algorithm; `buffer_size` is 10,000 unless given, as each transition takes 98 kB.
+            Also `reward_scale`, see `build_against`.
 
     Returns:
         The trained model; the game is its first callback, and `model.env` the environment.
@@ -44,10 +44,34 @@ def train_against(algorithm: type[BaseAlgorithm], photos: Sequence[Photo], exper
     Raises:
         ValueError: If it is DeepExposure, which `agents.train` trains, or `build` raises it.
     """
+    model, own = build_against(algorithm, photos, experts, config, policy, relabel, **settings)
+    model.learn(total_timesteps, [*own, *callbacks])
+    return model
+
+
+def build_against(algorithm: type[BaseAlgorithm], photos: Sequence[Photo], experts: Sequence[Photo],
+                  config: TrainConfig = PRESETS["quick"], policy: str = "CnnPolicy", relabel: bool = True,
+                  reward_scale: float = 1.0, **settings: Any) -> tuple[BaseAlgorithm, list[BaseCallback]]:
+    """The untrained model, and the callbacks that it learns with; see `train_against`.
+
+    Args:
+        algorithm: See `train_against`.
+        photos: Likewise.
+        experts: Likewise.
+        config: The task, the photos' versions, the discriminator and its game; settings of DeepExposure itself play no
+            part, nor does its warm start.
+        policy: The name of the algorithm's policy.
+        relabel: See `train_against`.
+        reward_scale: What rewards are multiplied by. The discriminator's are tens, and SB3's algorithms expect ones.
+        **settings: See `train_against`.
+
+    Raises:
+        ValueError: If it is DeepExposure, which `agents.train` trains, or `build` raises it.
+    """
     if issubclass(algorithm, DeepExposure):
         raise ValueError("DeepExposure has a function of its own: agents.train")
     photos = [Photo(photo.name, photo.image) for photo in photos]
-    deep_exposure, game = build(config, photos, experts)
+    deep_exposure, game = build(config, photos, experts, reward_scale)
     env = deep_exposure.exposure_env
     settings = {"seed": config.seed, "device": deep_exposure.device} | settings
     if "policy_kwargs" in settings:
@@ -58,6 +82,4 @@ def train_against(algorithm: type[BaseAlgorithm], photos: Sequence[Photo], exper
             settings |= {"replay_buffer_class": RelabelReplayBuffer,
                          "replay_buffer_kwargs": {"relative": env.task.config.relative,
                                                   "reward_model": env.task.reward_model}}
-    model = algorithm(policy, env, **settings)
-    model.learn(total_timesteps, [*([] if game is None else [game]), RewardParts(), *callbacks])
-    return model
+    return algorithm(policy, env, **settings), [*([] if game is None else [game]), RewardParts()]

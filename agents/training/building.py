@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from exposure_env.photos import (
     Variants,
     photo_thumbnail,
 )
+from exposure_env.rewards import WeightedReward, resolve_reward
 from exposure_env.settings import TaskConfig
 from exposure_env.task import ExposureTask
 
@@ -42,25 +44,30 @@ DEGRADATIONS: dict[str, Transform] = {
 
 
 def build(
-    config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo]
+    config: TrainConfig, photos: Sequence[Photo], experts: Sequence[Photo], reward_scale: float = 1.0,
+    reward_model: Any = None,
 ) -> tuple[DeepExposure, AdversarialCallback | None]:
-    """The untrained agent and its adversarial callback, which is None unless the reward is a discriminator.
+    """The untrained agent and its adversarial callback, which is None unless the reward is a discriminator that learns.
 
     Args:
         config: The configuration.
         photos: Photos to learn to retouch; only the reward "psnr" uses their targets.
         experts: Good photos, unpaired, of the same scenes or of others.
+        reward_scale: What rewards are multiplied by, for algorithms that depend on their size.
+        reward_model: A reward model that stays as it is, in place of the configuration's.
 
     Raises:
         ValueError: If there are no photos or experts, or a setting is invalid.
     """
     config.check()
     torch.manual_seed(config.seed)
-    device, game, reward = _device(config.device), None, config.reward
+    device, game, reward = _device(config.device), None, reward_model or config.reward
     if reward == "discriminator":
         reward = DiscriminatorReward(width=config.width, halvings=config.halvings, contrast=config.contrast,
                                      spectral_norm=config.spectral_norm, device=device)
         game = _game(config, experts, reward)
+    if reward_scale != 1:
+        reward = WeightedReward({config.reward: resolve_reward(reward)}, {config.reward: reward_scale})
     env = ExposureVecEnv(None, config.num_envs, photos=_fresh(config, photos), segmenter=config.segmenter,
                          reward_model=reward, preset=config.task_preset, **task_settings(config))
     env.seed(config.seed)

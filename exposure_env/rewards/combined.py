@@ -39,10 +39,10 @@ class WeightedReward:
         return all(is_differentiable(model) for name, model in self.models.items() if self.weights[name])
 
     @property
-    def version(self) -> tuple | None:
-        """The versions of its parts; None if one of them has none."""
+    def version(self) -> Any:
+        """The version of its only part, or those of its parts; None if one of them has none."""
         versions = tuple(getattr(model, "version", None) for model in self.models.values())
-        return None if None in versions else versions
+        return None if None in versions else versions if len(versions) > 1 else versions[0]
 
     def __repr__(self) -> str:
         return " + ".join(f"{weight:g} {name}" for name, weight in self.weights.items())

@@ -63,7 +63,7 @@ def test_a_protocol_has_a_plan_of_its_own_and_an_old_name_means_the_new_one():
     backlit = make_benchmark("backlit-v1")
     assert (new.config.segmenter, backlit.config.segmenter) == ("slic", "luminance_bands")
     assert make_benchmark("uneven-v1", quick=True).config.max_segments == 3
-    with pytest.raises(ValueError, match="'backlit-v1', 'fivek', 'brackets-v1', 'misexposed'], not 'uneven'"):
+    with pytest.raises(ValueError, match="'uneven-v1', .*'brackets-v1', 'misexposed'], not 'uneven'"):
         make_benchmark("uneven")
 
 
@@ -71,7 +71,7 @@ def test_a_protocol_has_a_plan_of_its_own_and_an_old_name_means_the_new_one():
     ("fivek", {}, "needs --photos"),
     ("fivek", {"photos": "p", "inputs": "i", "targets": "t"}, "needs --photos"),
     ("fivek", {"inputs": "i"}, "both --inputs and --targets"),
-    ("uneven-v1", {"inputs": "i", "targets": "t"}, "for the protocols fivek and brackets-v1"),
+    ("uneven-v1", {"inputs": "i", "targets": "t"}, "for the protocols fivek, pairs-v1 and brackets-v1"),
     ("brackets-v1", {}, "needs --inputs"),
     ("brackets-v1", {"photos": "p"}, "needs --inputs"),
     ("brackets-v1", {"inputs": "nowhere", "targets": "t"}, "no folder nowhere"),

@@ -7,7 +7,7 @@ import pytest
 
 from agents.benchmark.cells import Benchmark, Cell
 from agents.benchmark.making import make_benchmark
-from agents.benchmark.methods import METHODS
+from agents.benchmark.methods import GROUPS, METHODS
 from agents.benchmark.results import read_cell, read_cells
 from agents.benchmark.rivals import RIVALS
 from agents.benchmark.tables import runs, table
@@ -19,7 +19,7 @@ def rival(request) -> str:
 
 
 def test_every_rival_is_a_method():
-    assert RIVALS.keys() <= METHODS.keys()
+    assert RIVALS.keys() <= METHODS.keys() and set(GROUPS["rivals"]) == RIVALS.keys()
 
 
 def test_a_rival_gets_a_cell_and_a_row_and_no_exposures(done, tmp_path, rival):

@@ -164,8 +164,7 @@ class TestFiveK:
         pairs = {photo.name for photo in PAIRS}
         assert inputs | experts | test == pairs | {"r0", "r1", "r2"} | {photo.name for photo in EXPERTS}
         assert [len(part & pairs) for part in (inputs, experts, test)] == [6, 6, 3]
-        sizes = [len(part) / FEW_CROPS["pairs"] for part in (protocol.inputs, protocol.experts)]
-        assert sizes == [6 + 3 + 6, 6 + 6]
+        assert [len(protocol.inputs), len(protocol.experts)] == [each * FEW_CROPS["pairs"] for each in (15, 12)]
 
     def test_other_photographs_join_both_sides_and_change_nothing_else(self):
         others = [plain(f"o{i}", 0.3 + 0.05 * i) for i in range(6)]

@@ -169,7 +169,8 @@ def test_tables_as_text_markdown_and_csv(done):
     table = tables.table(finished)
     assert [row.method for row in table.rows] == ["paired", "II", "identity", "constant EV", "best single EV"]
     assert table.reference == "paired"
-    lines = table.text().splitlines()
+    *lines, blank, mark = table.text().splitlines()
+    assert blank == "" and mark == table.stamp
     assert len({len(line) for line in lines}) == 1 and len(lines) == 6
     markdown = table.markdown().splitlines()
     assert len(markdown) == 7 and {line.count("|") for line in markdown} == {len(table.lines()[0]) + 1}

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from agents.benchmark.methods import OLD_NAMES, PROTOCOLS
+from agents.benchmark.protocols import OLD_NAMES, PROTOCOLS
 from tests.cli.small import in_process, run
 
 
@@ -21,7 +21,8 @@ def test_benchmark_prints_a_table_and_writes_it(folders, tmp_path, capsys):
                 (folders / f"six_{kind}" / f"{i}.png").write_bytes(path.read_bytes())
     assert run(*arguments, "--table", tmp_path / "table") == 0
     captured = capsys.readouterr()
-    lines = captured.out.strip().splitlines()
+    *lines, blank, mark = captured.out.strip().splitlines()
+    assert blank == "" and mark.startswith("Protocol fivek, version 1, fingerprint ") and "(12 files, " in mark
     assert [re.split(r"\s{2,}", line)[0] for line in lines] == ["method", "identity", "best single EV"]
     gains = [float(re.split(r"\s{2,}", line)[2]) for line in lines[1:]]
     assert gains[0] == 0 and gains[1] > 5  # all one stop too dark
@@ -54,11 +55,11 @@ def test_an_own_agent_gets_a_row_and_two_methods_are_compared(tmp_path, capsys):
     capsys.readouterr()
     assert run(*arguments, "--agent", f"black={mine}:black", "--agent", f"lost={mine}:lost") == 1
     captured = capsys.readouterr()
-    assert [line.split()[0] for line in captured.out.splitlines()] == ["method", "identity", "black"]
+    assert [line.split()[0] for line in captured.out.splitlines() if line][:-1] == ["method", "identity", "black"]
     assert "2 cells in" in captured.err and f"failed: lost-seed0: ValueError: {mine} has no 'lost'" in captured.err
     assert run(*arguments, "--agent", f"black={mine}:same", "--agent", f"same={mine}:same") == 1
     captured = capsys.readouterr()
-    assert "agent was 'black of" in captured.err and captured.out.splitlines()[-1].startswith("same ")
+    assert "agent was 'black of" in captured.err and captured.out.splitlines()[-3].startswith("same ")
     for ours, theirs, status, verdict in (("black", "identity", 1, "worse"), ("identity", "black", 0, "better"),
                                           ("same", "identity", 0, "no clear difference")):
         assert run("benchmark", "compare", out, ours, theirs) == status
