@@ -194,10 +194,10 @@ def test_systems_without_segments_and_brackets_have_no_ev_map(done, tmp_path):
     assert "--agent brighten=AGENT" in text_of(tmp_path / "report/index.html")
 
 
-def test_whole_photos_are_shown_and_runs_that_lack_folds_are_named(fivek, tmp_path, sample_photos):
+def test_whole_photos_are_shown_and_runs_that_lack_folds_are_named(tmp_path, sample_photos):
     root = tmp_path / "pairs"
     for number in range(6):
-        image = np.tile(sample_photos[number], (3, 9, 1))  # 192x576, larger than pictures are kept
+        image = np.tile(sample_photos[number], (2, 9, 1))  # 128x576, larger than pictures are kept
         as_file(root / "input" / f"a{number}.png", clip(expose(image, -1.0)))
         as_file(root / "target" / f"a{number}.png", image)
     benchmark = make_benchmark("fivek", None, root / "input", root / "target", out=tmp_path / "cells", quick=True)
@@ -211,7 +211,7 @@ def test_whole_photos_are_shown_and_runs_that_lack_folds_are_named(fivek, tmp_pa
     assert "--inputs INPUTS --targets TARGETS" in said
     shown = re.findall(r'class="result" src="([^"]+)"', (tmp_path / "report" / "system-identity.html").read_text())
     with Image.open(tmp_path / "report" / shown[0]) as image:
-        assert image.size == (500, 167) and len(shown) == 6
+        assert image.size == (500, 111) and len(shown) == 6
 
 
 def test_a_folder_of_something_else_is_left_alone_and_told_before_anything_runs(photos, tmp_path, capsys):
@@ -232,14 +232,16 @@ def test_without_jinja_an_error_names_the_extra(tmp_path, monkeypatch):
         check_report(tmp_path / "report")
 
 
-def test_the_command_writes_a_report_and_writes_it_again(photos, tmp_path, capsys):
+def test_the_command_writes_a_report_of_all_that_is_finished(done, photos, report, tmp_path, capsys):
+    benchmark = copied(done, tmp_path / "cells")
     command = ["benchmark", "uneven-v1", "--photos", str(photos), "--quick", "--methods", "identity", "--out",
-               str(tmp_path / "cells"), "--report", str(tmp_path / "report")]
+               benchmark.out, "--report", str(tmp_path / "report")]
     assert main(command) == 0
     assert f"Report: {tmp_path / 'report' / 'index.html'}" in capsys.readouterr().err
-    before = contents(tmp_path / "report")
-    assert main(command) == 0 and contents(tmp_path / "report") == before
-    assert json.loads(before[MARK])["protocol"] == "uneven-v1"
+    written = contents(tmp_path / "report")
+    assert written == contents(report) and json.loads(written[MARK])["protocol"] == "uneven-v1"
+    assert main([*command, "--reference", "II"]) == 0
+    assert "compared with II" in text_of(tmp_path / "report" / "index.html")
 
 
 def test_nothing_finished_and_other_photos_are_told(done, fivek, tmp_path):
