@@ -90,7 +90,7 @@ def main(options: Tuning) -> None:
     trial = kept_back(benchmark.trial(cell), benchmark.settings(cell), rng)
     task, num_photos = trial.task, max(1, round(options.share * trial.config.total_timesteps))
     untouched = trial.evaluate(lambda photo: photo, task).values("psnr")
-    print(f"{options.rival} on {options.protocol}: {num_photos} photos to learn from, tested on {len(untouched)} others, "
+    print(f"{options.rival} on {options.protocol}: {num_photos} photos to learn from, tested on {len(untouched)}, "
           f"untouched {untouched.mean():.2f} dB", "gain  25 % to 75 %    CPU [s]  settings", sep="\n", flush=True)
     tried = [given(options.rival, options.try_)] if options.try_ else drawn(options.rival, options.num_settings, rng)
     for number, changes in enumerate(tried):

@@ -10,7 +10,9 @@ from agents.benchmark.trials import Trial, cell_content, curve_of, rounded, spen
 from agents.benchmark.yardsticks import fresh_pairs, paired_inputs
 from agents.rivals.crops import Crops, Retouch
 from agents.rivals.cyclegan import fit_cyclegan
+from agents.rivals.dped import fit_dped
 from agents.rivals.exposure import fit_exposure
+from agents.rivals.wespe import fit_wespe
 
 
 class Rival(NamedTuple):
@@ -30,6 +32,8 @@ class Rival(NamedTuple):
 RIVALS = {  # one of `METHODS` each; a step is a photo
     "Exposure": Rival(fit_exposure, "unpaired"),
     "CycleGAN": Rival(fit_cyclegan, "unpaired"),
+    "DPED": Rival(fit_dped, "pairs"),
+    "WESPE": Rival(fit_wespe, "unpaired"),
 }
 
 
