@@ -58,7 +58,7 @@ def turned(images: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack(rotated), turns
 
 
-def fit_features(draw: Callable[[int], Tensor], *, num_photos: int, batch_size: int = 32, learning_rate: float = 2e-3,
+def fit_features(draw: Callable[[int], Tensor], *, num_photos: int, batch_size: int = 32, learning_rate: float = 5e-3,
                  device: str = "cpu") -> TurnNet:
     """A network that has learned to tell the turn; its weights come from Torch's generator, and are no longer learned.
 

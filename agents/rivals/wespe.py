@@ -3,8 +3,8 @@
 Where DPED compares a result with its target, WESPE has none. A discriminator of blurred images takes the place of the
 colour loss, another judges grey images as in DPED, and the content loss compares the photo with what a second generator
 makes of the result, on the way back. Generators, blur, total variation and content network are those of `dped`; what
-departs from the paper does so in the same ways. As in CycleGAN, and not in the paper, the content loss has a companion
-in pixels: features of so small a network alone don't hold colours fast.
+departs from the paper does so in the same ways. One thing is added: besides its features, the pixels of the photo are
+compared with those of what comes back, as in CycleGAN. Features of so small a network alone don't hold colours fast.
 """
 
 import torch
@@ -31,6 +31,7 @@ class WESPE:
         halvings: See there.
         discriminator_width: See there.
         learning_rate: See there.
+        discriminator_learning_rate: See there.
         colour_weight: See there.
         texture_weight: See there.
         content_weight: See there.
@@ -40,16 +41,18 @@ class WESPE:
     """
 
     def __init__(self, content: TurnNet, size: int, *, width: int, num_blocks: int, halvings: int,
-                 discriminator_width: int, learning_rate: float, colour_weight: float, texture_weight: float,
-                 content_weight: float, cycle_weight: float, smoothness_weight: float, device: str = "cpu"):
+                 discriminator_width: int, learning_rate: float, discriminator_learning_rate: float,
+                 colour_weight: float, texture_weight: float, content_weight: float, cycle_weight: float,
+                 smoothness_weight: float, device: str = "cpu"):
         self.content = content
         self.weights = {"colour": colour_weight, "texture": texture_weight, "content": content_weight,
                         "cycle": cycle_weight, "smoothness": smoothness_weight}
         self.forth, self.back = (Generator(width, num_blocks, halvings, kernel=5).to(device) for _ in range(2))
         self.of_colours, self.of_textures = (Stack(channels, size, 1, discriminator_width).to(device)
                                              for channels in (3, 1))
-        self.optimizers = [torch.optim.Adam([*one.parameters(), *other.parameters()], learning_rate, (0.5, 0.999))
-                           for one, other in ((self.forth, self.back), (self.of_colours, self.of_textures))]
+        self.optimizers = [torch.optim.Adam([*one.parameters(), *other.parameters()], rate, (0.5, 0.999))
+                           for one, other, rate in ((self.forth, self.back, learning_rate),
+                                                    (self.of_colours, self.of_textures, discriminator_learning_rate))]
 
     def update(self, inputs: Tensor, experts: Tensor) -> dict[str, float]:
         """Takes one step of the generators, then one of the discriminators.
@@ -82,10 +85,10 @@ class WESPE:
 
 
 def fit_wespe(inputs: Crops, experts: Crops, *, num_photos: int, seed: int = 0, device: str = "cpu",
-              look: Look | None = None, batch_size: int = 8, learning_rate: float = 5e-4, colour_weight: float = 1.0,
-              texture_weight: float = 1.0, content_weight: float = 1.0, cycle_weight: float = 10.0,
-              smoothness_weight: float = 0.1, width: int = 8, num_blocks: int = 3, halvings: int = 1,
-              discriminator_width: int = 8) -> Retouch:
+              look: Look | None = None, batch_size: int = 8, learning_rate: float = 3e-4,
+              discriminator_learning_rate: float = 1e-3, colour_weight: float = 1.0, texture_weight: float = 1.0,
+              content_weight: float = 1.0, cycle_weight: float = 10.0, smoothness_weight: float = 0.1, width: int = 8,
+              num_blocks: int = 3, halvings: int = 1, discriminator_width: int = 8) -> Retouch:
     """WESPE's generator, which has learned from photos to retouch and experts' photos, unpaired.
 
     Args:
@@ -97,7 +100,8 @@ def fit_wespe(inputs: Crops, experts: Crops, *, num_photos: int, seed: int = 0, 
         device: Device of the training.
         look: See `crops.Look`.
         batch_size: Photos of each source in a step.
-        learning_rate: Adam's, for all networks; in the second half it falls linearly to 0.
+        learning_rate: Adam's, for the generators; in the second half it falls linearly to 0.
+        discriminator_learning_rate: Likewise, for the discriminators.
         colour_weight: Weight of the loss of the discriminator that sees blurred images.
         texture_weight: Weight of the loss of the one that sees grey images.
         content_weight: Weight of the difference in features of what went there and back.
@@ -116,11 +120,13 @@ def fit_wespe(inputs: Crops, experts: Crops, *, num_photos: int, seed: int = 0, 
         raise ValueError(f"inputs and experts must be of one size, not {inputs.size} and {experts.size} px")
     weights = {"colour_weight": colour_weight, "texture_weight": texture_weight, "content_weight": content_weight,
                "cycle_weight": cycle_weight, "smoothness_weight": smoothness_weight}
+    check_weights(discriminator_learning_rate)
     check_weights(learning_rate, **weights)
     torch.manual_seed(seed)
     content = fit_features(lambda num: torch.cat([inputs.batch(num - num // 2), experts.batch(num // 2)]),
                            num_photos=round(FEATURE_SHARE * num_photos), device=device)
     game = WESPE(content, inputs.size, width=width, num_blocks=num_blocks, halvings=halvings,
-                 discriminator_width=discriminator_width, learning_rate=learning_rate, device=device, **weights)
+                 discriminator_width=discriminator_width, learning_rate=learning_rate,
+                 discriminator_learning_rate=discriminator_learning_rate, device=device, **weights)
     return play(game, lambda num: [source.batch(num).to(device) for source in (inputs, experts)],
                 Translation(game.forth, inputs.size), num_photos=num_photos, batch_size=batch_size, look=look)

@@ -12,7 +12,8 @@ from exposure_env.image import clip, expose
 from tests.rivals.small import sides
 
 SETTINGS = dict(width=4, num_blocks=1, discriminator_width=4, patch_halvings=2, norm="none", discriminator_norm="none",
-                learning_rate=1e-3, cycle_weight=10.0, identity_weight=5.0, pool_size=50)
+                learning_rate=1e-3, discriminator_learning_rate=1e-3, cycle_weight=10.0,
+                identity_weight=5.0, pool_size=50)
 BATCH = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
@@ -129,7 +130,10 @@ def test_settings_that_make_no_sense_are_named(sample_photos):
                         (dict(identity_weight=-1.0), "identity_weight must not be negative"),
                         (dict(pool_size=-1), "pool_size must not be negative: -1"),
                         (dict(norm="batch"), "norm must be"), (dict(width=0), "width and num_blocks"),
-                        (dict(discriminator_width=0), "width and halvings"), (dict(batch_size=0), "at least 1")):
+                        (dict(discriminator_width=0), "width and halvings"),
+                        (dict(patch_halvings=4), "patch_halvings=4 crops must be of at least 64 px, not 32"),
+                        (dict(discriminator_learning_rate=-1.0), "learning_rate must be positive, not -1.0"),
+                        (dict(batch_size=0), "at least 1")):
         assert wrong.keys() < inspect.signature(fit_cyclegan).parameters.keys()
         with pytest.raises(ValueError, match=said):
             fit_cyclegan(source, source, num_photos=4, **wrong)

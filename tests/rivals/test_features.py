@@ -19,7 +19,7 @@ def test_it_learns_the_turn_of_photos(one_thread, sample_photos):
     train = Crops(sample_photos[:12], 48, 0)
     net = fit_features(train.batch, num_photos=1600)
     images, turns = turned(Crops(sample_photos[:12], 48, 1).batch(200))
-    assert (net(images).argmax(1) == turns).float().mean() > 0.5  # by chance 0.25
+    assert (net(images).argmax(1) == turns).float().mean() > 0.45  # by chance 0.25
     assert not any(weights.requires_grad for weights in net.parameters())
 
 
