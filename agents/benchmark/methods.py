@@ -50,6 +50,8 @@ METHODS: dict[str, dict[str, Any]] = {  # what each learner changes; "budget" mu
     # Systems after other papers, from photo to photo, see `rivals.RIVALS`; likewise
     "Exposure": {"budget": 0.4},
     "CycleGAN": {"budget": 0.3},
+    "DPED": {"budget": 0.5},
+    "WESPE": {"budget": 0.3},
     "DPE": {"budget": 0.3},
     "DGF, paired": {"budget": 2},
     # Run only if named: the yardsticks' EV maps themselves; one EV for the whole photo
