@@ -61,7 +61,7 @@ def fit_exposure(inputs: Crops, experts: Crops, *, num_photos: int, seed: int = 
         reward_scale: Factor from the discriminator's score to the reward.
         entropy_penalty: See `WhiteBoxConfig`.
         n_critic: Steps of the discriminator for each batch.
-        warm_up: First batches, of which the agent doesn't learn yet.
+        warm_up: First batches, of which the agent doesn't learn yet; at most a quarter of all.
         size: Side of the thumbnails that agent and discriminator see [px].
         width: Channels of the networks' first convolution.
         num_crops: Number of crops of each source that batches are drawn from.
@@ -77,11 +77,12 @@ def fit_exposure(inputs: Crops, experts: Crops, *, num_photos: int, seed: int = 
     trainer = DiscriminatorTrainer(
         reward, learning_rate=lambda left: discriminator_learning_rate * learning_rate_decay ** (1 - left),
         one_sided=True, seed=seed)
-    config = WhiteBoxConfig(iterations=-(-num_photos // batch_size), batch_size=batch_size, learning_rate=learning_rate,
+    iterations = -(-num_photos // batch_size)
+    config = WhiteBoxConfig(iterations=iterations, batch_size=batch_size, learning_rate=learning_rate,
                             choice_learning_rate=choice_learning_rate, critic_learning_rate=5 * learning_rate,
                             learning_rate_decay=learning_rate_decay, reward_scale=reward_scale,
-                            entropy_penalty=entropy_penalty, n_critic=n_critic, warm_up=warm_up, width=width, seed=seed,
-                            device=device)
+                            entropy_penalty=entropy_penalty, n_critic=n_critic, warm_up=min(warm_up, iterations // 4),
+                            width=width, seed=seed, device=device)
 
     def seen(iteration: int, _: dict[str, float], agent: WhiteBoxAgent) -> None:
         if look is not None:
