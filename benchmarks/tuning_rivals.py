@@ -27,11 +27,31 @@ from exposure_env.files import ImageFile, save_image
 SPACES: dict[str, dict[str, list[Any]]] = {  # what is tried of each rival's settings; names are those of its `fit`
     "CycleGAN": {
         "learning_rate": [2e-4, 5e-4, 1e-3],
-        "cycle_weight": [3.0, 10.0],
-        "identity_weight": [0.0, 1.0, 5.0],
+        "discriminator_learning_rate": [2e-4, 1e-3],
+        "cycle_weight": [1.0, 3.0, 10.0],
+        "identity_weight": [0.0, 1.0],
         "norm": ["none", "instance"],
-        "width": [8, 12],
+        "discriminator_norm": ["none", "instance"],
+        "patch_halvings": [2, 3],
         "batch_size": [2, 4, 8],
+    },
+    "DPED": {
+        "learning_rate": [5e-4, 1e-3, 2e-3],
+        "colour_weight": [30.0, 100.0, 300.0],
+        "texture_weight": [0.0, 0.01, 0.05],
+        "content_weight": [0.3, 1.0, 3.0],
+        "smoothness_weight": [0.0, 0.1],
+        "halvings": [0, 1, 2],
+        "width": [8, 16],
+    },
+    "WESPE": {
+        "learning_rate": [1e-4, 3e-4, 1e-3],
+        "discriminator_learning_rate": [3e-4, 1e-3],
+        "colour_weight": [0.1, 0.3, 1.0],
+        "texture_weight": [0.0, 0.1, 1.0],
+        "cycle_weight": [3.0, 10.0, 30.0],
+        "smoothness_weight": [0.0, 0.1],
+        "halvings": [1, 2],
     },
 }
 KEPT_BACK = 0.2  # share of the photographs
@@ -90,7 +110,7 @@ def main(options: Tuning) -> None:
     trial = kept_back(benchmark.trial(cell), benchmark.settings(cell), rng)
     task, num_photos = trial.task, max(1, round(options.share * trial.config.total_timesteps))
     untouched = trial.evaluate(lambda photo: photo, task).values("psnr")
-    print(f"{options.rival} on {options.protocol}: {num_photos} photos to learn from, tested on {len(untouched)} others, "
+    print(f"{options.rival} on {options.protocol}: {num_photos} photos to learn from, tested on {len(untouched)}, "
           f"untouched {untouched.mean():.2f} dB", "gain  25 % to 75 %    CPU [s]  settings", sep="\n", flush=True)
     tried = [given(options.rival, options.try_)] if options.try_ else drawn(options.rival, options.num_settings, rng)
     for number, changes in enumerate(tried):

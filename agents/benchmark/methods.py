@@ -37,8 +37,10 @@ METHODS: dict[str, dict[str, Any]] = {  # what each learner changes; "budget" mu
     "regression": {"budget": 2},
     "experts only": {"budget": 2},
     # Systems after other papers, from photo to photo, see `rivals.RIVALS`; likewise
-    "Exposure": {"budget": 0.4},
+    "Exposure": {"budget": 0.5},
     "CycleGAN": {"budget": 0.3},
+    "DPED": {"budget": 0.5},
+    "WESPE": {"budget": 0.3},
     "DPE": {"budget": 0.3},
     "DGF, paired": {"budget": 2},
     # SB3's own algorithms, see `sb3.build_sb3`; they play the game of the preset `planes`

@@ -12,7 +12,9 @@ from agents.rivals.crops import Crops, Retouch
 from agents.rivals.cyclegan import fit_cyclegan
 from agents.rivals.deep_guided_filter import fit_deep_guided_filter
 from agents.rivals.deep_photo_enhancer import fit_deep_photo_enhancer
+from agents.rivals.dped import fit_dped
 from agents.rivals.exposure import fit_exposure
+from agents.rivals.wespe import fit_wespe
 
 
 class Rival(NamedTuple):
@@ -32,6 +34,8 @@ class Rival(NamedTuple):
 RIVALS = {  # one of `METHODS` each; a step is a photo
     "Exposure": Rival(fit_exposure, "unpaired"),
     "CycleGAN": Rival(fit_cyclegan, "unpaired"),
+    "DPED": Rival(fit_dped, "pairs"),
+    "WESPE": Rival(fit_wespe, "unpaired"),
     "DPE": Rival(fit_deep_photo_enhancer, "unpaired"),
     "DGF, paired": Rival(fit_deep_guided_filter, "pairs"),
 }

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from agents.networks import Stack
 from agents.rivals.crops import Crops, Look, Retouch, check_amount
-from agents.rivals.games import check_weights, step
+from agents.rivals.games import check_weights, play, step
 from agents.rivals.translation import Translation
 
 
@@ -159,14 +159,9 @@ class Enhancer:
                  critic_learning_rate: float, identity_weight: float, cycle_weight: float, device: str = "cpu"):
         self.n_critic, self.identity_weight, self.cycle_weight = n_critic, identity_weight, cycle_weight
         self.forth, self.back = (GlobalUNet(width, halvings).to(device) for _ in range(2))
-        self.optimizer = torch.optim.Adam([*self.forth.parameters(), *self.back.parameters()], learning_rate,
-                                          (0.5, 0.9))
         self.of_experts, self.of_inputs = (Critic(size, critic_width, critic_learning_rate, device) for _ in range(2))
-
-    @property
-    def optimizers(self) -> list[torch.optim.Optimizer]:
-        """Those of the generators and of the critics."""
-        return [self.optimizer, self.of_experts.optimizer, self.of_inputs.optimizer]
+        self.optimizers = [torch.optim.Adam([*self.forth.parameters(), *self.back.parameters()], learning_rate,
+                                            (0.5, 0.9)), self.of_experts.optimizer, self.of_inputs.optimizer]
 
     def update(self, inputs: Tensor, experts: Tensor) -> dict[str, float]:
         """Takes one step of the generators, then `n_critic` of the critics on what the generators made.
@@ -186,7 +181,7 @@ class Enhancer:
             "identity": distance(retouched, inputs) + distance(raw, experts),
             "cycle": distance(self.back(retouched), inputs) + distance(self.forth(raw), experts),
         }
-        step(self.optimizer, parts["adversary"] + self.identity_weight * parts["identity"]
+        step(self.optimizers[0], parts["adversary"] + self.identity_weight * parts["identity"]
              + self.cycle_weight * parts["cycle"])
         told = {name: part.item() for name, part in parts.items()}
         for _ in range(self.n_critic):
@@ -229,13 +224,5 @@ def fit_deep_photo_enhancer(inputs: Crops, experts: Crops, *, num_photos: int, s
     game = Enhancer(inputs.size, width=width, halvings=halvings, critic_width=critic_width, n_critic=n_critic,
                     learning_rate=learning_rate, critic_learning_rate=critic_learning_rate,
                     identity_weight=identity_weight, cycle_weight=cycle_weight, device=device)
-    retouch, steps = Translation(game.forth, inputs.size), -(-num_photos // batch_size)
-    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, lambda number: min(1.0, 2 * (1 - number / steps)))
-                 for optimizer in game.optimizers]
-    for number in range(1, steps + 1):
-        game.update(*(source.batch(batch_size).to(device) for source in (inputs, experts)))
-        for schedule in schedules:
-            schedule.step()
-        if look is not None:
-            look(number * batch_size, retouch)
-    return retouch
+    return play(game, lambda num: [source.batch(num).to(device) for source in (inputs, experts)],
+                Translation(game.forth, inputs.size), num_photos=num_photos, batch_size=batch_size, look=look)

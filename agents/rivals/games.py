@@ -1,10 +1,47 @@
 """What games of generators against discriminators share: losses, steps, and a rate of learning that falls."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from agents.rivals.crops import Look, Retouch
+
+
+class Game(Protocol):
+    """Networks that learn together."""
+
+    optimizers: list[torch.optim.Optimizer]
+
+    def update(self, *images: Tensor) -> dict[str, float]:
+        """Takes one step of each optimizer; the losses by name."""
+        ...
+
+
+def play(game: Game, draw: Callable[[int], Sequence[Tensor]], retouch: Retouch, *, num_photos: int, batch_size: int,
+         look: Look | None = None) -> Retouch:
+    """Updates a game batch by batch, at a learning rate that falls linearly to 0 in the second half.
+
+    Args:
+        game: The networks.
+        draw: Function from a number of photos to a batch, what `Game.update` takes.
+        retouch: What comes of the networks; handed back.
+        num_photos: Photos to learn from, rounded up to whole batches.
+        batch_size: Photos in a batch.
+        look: See `crops.Look`.
+    """
+    steps = -(-num_photos // batch_size)
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, lambda number: min(1.0, 2 * (1 - number / steps)))
+                 for optimizer in game.optimizers]
+    for number in range(1, steps + 1):
+        game.update(*draw(batch_size))
+        for schedule in schedules:
+            schedule.step()
+        if look is not None:
+            look(number * batch_size, retouch)
+    return retouch
 
 
 def least_squares(scores: Tensor, real: bool) -> Tensor:
@@ -46,11 +83,6 @@ def step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-
-
-def falling(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
-    """A schedule: the learning rate stays for the first half of the steps, and falls linearly to 0 in the second."""
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda number: min(1.0, 2 * (1 - number / steps)))
 
 
 def check_weights(learning_rate: float, **weights: float) -> None:

@@ -1,4 +1,4 @@
-"""Networks from image to image: residual generators, patch discriminators, and photos of any size through a generator."""
+"""Networks from image to image: residual generators, patch discriminators, photos of any size through a generator."""
 
 import math
 from typing import Literal
@@ -15,7 +15,7 @@ Norm = Literal["none", "instance"]
 LEAST = 16  # smallest side that goes through the layers [px]
 SHOWN = 1.25  # a photo's shorter side over that of a crop: the benchmark's crops show 60 to 100 % of it
 WINDOW = (5, 5)  # of the guided filter [px of the reduced photo]
-SMOOTH = 1e-3  # variance of a window from which its detail rather than its mean is followed
+SMOOTH = 1e-3  # variance of a window from which a correction follows its detail
 
 
 class Generator(nn.Module):
@@ -133,8 +133,7 @@ class Translation:
 
     A photo whose shorter side is at most 1.25 times that of the crops learned from goes through the network as it is. A
     larger one would show the network its texture at a scale that it never learned from. It is reduced to that size, and
-    within small windows each channel of the result is fitted as slope * channel + offset of the reduced photo; slopes
-    and offsets are enlarged, and applied to the photo (the fast guided filter: He and Sun, arXiv:1505.00996, 2015).
+    what the network adds to it is enlarged by `guided`.
 
     Args:
         generator: The network.
@@ -165,6 +164,10 @@ class Translation:
 def guided(photo: np.ndarray, small: np.ndarray, result: np.ndarray) -> np.ndarray:
     """What was done to a reduced photo, done to the photo itself.
 
+    Within small windows, what is added to a channel is fitted as slope * channel + offset of the reduced photo; slopes
+    and offsets are enlarged, and applied to the photo (the fast guided filter: He and Sun, arXiv:1505.00996, 2015).
+    Where a window is flat the slope is 0, so that fine detail stays as it is.
+
     Args:
         photo: (H, W, 3) float32 in [0, 1].
         small: (h, w, 3) float32, the photo reduced.
@@ -176,9 +179,10 @@ def guided(photo: np.ndarray, small: np.ndarray, result: np.ndarray) -> np.ndarr
     def mean(planes: np.ndarray) -> np.ndarray:
         return cv2.boxFilter(planes, -1, WINDOW, borderType=cv2.BORDER_REFLECT)
 
-    before, after = mean(small), mean(result)
-    slope = (mean(small * result) - before * after) / (mean(small * small) - before**2 + SMOOTH)
+    added = result - small
+    before, after = mean(small), mean(added)
+    slope = (mean(small * added) - before * after) / (mean(small * small) - before**2 + SMOOTH)
     offset = after - slope * before
     size = photo.shape[1::-1]
     slope, offset = (cv2.resize(mean(planes), size, interpolation=cv2.INTER_LINEAR) for planes in (slope, offset))
-    return np.clip(slope * photo + offset, 0, 1)
+    return np.clip(photo + slope * photo + offset, 0, 1)

@@ -21,7 +21,16 @@ from agents.networks import Stack, with_statistics
 from agents.rewards.trainer import DiscriminatorTrainer
 from exposure_env import rewards
 from exposure_env.photos import check_photo, photo_thumbnail
-from exposure_env.white_box import FILTERS, LAYOUT, NUM_PARAMETERS, WhiteBoxEnv, apply_filters, from_unit, observe
+from exposure_env.white_box import (
+    FILTERS,
+    LAYOUT,
+    NUM_PARAMETERS,
+    PLACES,
+    WhiteBoxEnv,
+    apply_filters,
+    from_unit,
+    observe,
+)
 
 NUM_FILTERS = len(FILTERS)
 CHANNELS = LAYOUT["used"].stop + 3  # those of the observation, and three statistics of the image
@@ -33,14 +42,17 @@ class WhiteBoxConfig:
 
     iterations: int = 1000  # batches of whole episodes
     batch_size: int = 64  # episodes in a batch
-    learning_rate: float = 1e-4  # Adam's for the actor
+    learning_rate: float = 1e-4  # Adam's for the actor's parameters
+    choice_learning_rate: float | None = None  # and for its choice among the filters; the same if None
     critic_learning_rate: float = 5e-4  # Adam's for the critic
+    learning_rate_decay: float = 1.0  # what is left of them at the end of the training, falling exponentially
     reward_scale: float = 1.0  # factor of the scores' differences, before any penalty is taken off
     entropy_penalty: float = 0.05  # weight of what the choice's entropy lacks to log 8; falls to 0 over the training
     exploration: float = 0.05  # probability of a filter drawn evenly, in the training only
     overflow_penalty: float = 1.0  # weight of the mean squared excess of the filtered image over 1
     gamma: float = 1.0  # discount factor
     n_critic: int = 5  # updates of the discriminator in an iteration, where there is one
+    warm_up: int = 0  # first iterations, in which the agent itself doesn't learn yet
     width: int = 32  # channels of the networks' first convolution
     seed: int = 0  # of weights, photos and choices
     device: str = "cpu"  # of the networks
@@ -49,6 +61,8 @@ class WhiteBoxConfig:
         for name in ("iterations", "batch_size", "n_critic"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 < self.learning_rate_decay <= 1:
+            raise ValueError(f"learning_rate_decay must lie in (0, 1], not {self.learning_rate_decay}")
         for name in ("exploration", "gamma"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}")
@@ -67,11 +81,7 @@ class WhiteBoxAgent(nn.Module):
     def __init__(self, size: int = 64, width: int = 32):
         super().__init__()
         self.size = size
-        self.chooser = Stack(CHANNELS, size, NUM_FILTERS, width)
-        self.tuner = Stack(CHANNELS, size, NUM_PARAMETERS, width)
-        for stack in (self.chooser, self.tuner):
-            nn.init.zeros_(stack.head.weight)
-            nn.init.zeros_(stack.head.bias)
+        self.chooser, self.tuner = (_fresh_stack(size, num, width) for num in (NUM_FILTERS, NUM_PARAMETERS))
         one_sided = [one.low == 0 for one in FILTERS.values() for _ in range(one.num_parameters)]
         self.tuner.head.bias.data[torch.tensor(one_sided)] = math.atanh(-0.9)
 
@@ -99,6 +109,23 @@ class WhiteBoxAgent(nn.Module):
             actions = torch.cat([preferences, unit], dim=1).cpu().numpy()
         return actions.reshape(*observation.shape[:-3], -1), state
 
+    def choices(self, photo: np.ndarray, max_steps: int = 5) -> list[tuple[str, np.ndarray]]:
+        """The filters that the agent chooses on the photo's thumbnail: their names and parameters, in their own units.
+
+        Args:
+            photo: See `photos.check_photo`, also for the errors.
+            max_steps: Number of filters.
+        """
+        small, used, chosen = photo_thumbnail(photo, self.size), np.zeros(NUM_FILTERS, np.float32), []
+        for step in range(max_steps):
+            action, _ = self.predict(observe(small[None], 1.0 - step / max_steps, used[None]))
+            choice, parameters = int(action[0, :NUM_FILTERS].argmax()), from_unit(action[0, NUM_FILTERS:])
+            name = [*FILTERS][choice]
+            chosen.append((name, parameters[PLACES[name]]))
+            small = FILTERS[name].apply(small[None], chosen[-1][1][None])[0].clip(0, 1)
+            used[choice] = 1.0
+        return chosen
+
     def retouched(self, photo: np.ndarray, max_steps: int = 5) -> np.ndarray:
         """The photo at its own size, through the filters that the agent chooses on its thumbnail.
 
@@ -109,13 +136,9 @@ class WhiteBoxAgent(nn.Module):
         Returns:
             (H, W, 3) float32 in [0, 1].
         """
-        result, small = check_photo(photo), photo_thumbnail(photo, self.size)
-        used = np.zeros(NUM_FILTERS, np.float32)
-        for step in range(max_steps):
-            action, _ = self.predict(observe(small[None], 1.0 - step / max_steps, used[None]))
-            choice, parameters = action[:, :NUM_FILTERS].argmax(1), from_unit(action[:, NUM_FILTERS:])
-            small, result = (apply_filters(image[None], choice, parameters)[0].clip(0, 1) for image in (small, result))
-            used[choice] = 1.0
+        result = check_photo(photo)
+        for name, parameters in self.choices(photo, max_steps):
+            result = FILTERS[name].apply(result[None], parameters[None])[0].clip(0, 1)
         return result
 
 
@@ -144,22 +167,47 @@ def fit_white_box(env: WhiteBoxEnv, config: WhiteBoxConfig | None = None, *,
     torch.manual_seed(config.seed)
     rng, size = np.random.default_rng(config.seed), env.observation_space.shape[0]
     agent = WhiteBoxAgent(size, config.width).to(config.device)
-    critic = Stack(CHANNELS, size, 1, config.width).to(config.device)
-    nn.init.zeros_(critic.head.weight)
-    optimizers = [torch.optim.Adam(net.parameters(), rate, betas=(0.5, 0.9))
-                  for net, rate in ((agent, config.learning_rate), (critic, config.critic_learning_rate))]
+    critic = _fresh_stack(size, 1, config.width).to(config.device)
+    rate, choice_rate = config.learning_rate, config.choice_learning_rate
+    parts = [{"params": agent.tuner.parameters(), "lr": rate},
+             {"params": agent.chooser.parameters(), "lr": rate if choice_rate is None else choice_rate}]
+    optimizers = [torch.optim.Adam(parts, betas=(0.5, 0.9)),
+                  torch.optim.Adam(critic.parameters(), config.critic_learning_rate, betas=(0.5, 0.9))]
+    groups = [(group, group["lr"], optimizer is optimizers[0]) for optimizer in optimizers
+              for group in optimizer.param_groups]
     for iteration in range(config.iterations):
+        done = iteration / config.iterations
+        for group, first, agents_own in groups:
+            waits = agents_own and iteration < config.warm_up
+            group["lr"] = 0.0 if waits else first * config.learning_rate_decay**done
         scenes = env.scenes.make([None] * config.batch_size, [rng] * config.batch_size)
         photos, targets = (None if each[0] is None else torch.as_tensor(np.stack(each), device=config.device)
                            for each in ([scene.image for scene in scenes], [scene.target for scene in scenes]))
-        entropy_penalty = config.entropy_penalty * (1 - iteration / config.iterations)
+        entropy_penalty = config.entropy_penalty * (1 - done)
         results, told = _learn(env, config, entropy_penalty, agent, critic, optimizers, photos, targets)
         if trainer is not None:
+            trainer.progress(1 - done)
             for _ in range(config.n_critic):
                 trainer.update(experts[rng.integers(len(experts), size=config.batch_size)], results)
         if look is not None:
             look(iteration + 1, told, agent)
     return agent.eval()
+
+
+def _fresh_stack(size: int, outputs: int, width: int) -> Stack:
+    """A stack whose outputs are 0, and whose features differ from photo to photo as much as the photos do.
+
+    With PyTorch's own weights, a third of a layer's variance is left after each: outputs would be learned that are the
+    same for all photos long before any that aren't.
+    """
+    stack = Stack(CHANNELS, size, outputs, width)
+    for layer in (*stack.convolutions, stack.hidden):
+        if hasattr(layer, "weight"):
+            nn.init.kaiming_normal_(layer.weight, 0.2, nonlinearity="leaky_relu")
+            nn.init.zeros_(layer.bias)
+    nn.init.zeros_(stack.head.weight)
+    nn.init.zeros_(stack.head.bias)
+    return stack
 
 
 def _learn(env: WhiteBoxEnv, config: WhiteBoxConfig, entropy_penalty: float, agent: WhiteBoxAgent, critic: Stack,

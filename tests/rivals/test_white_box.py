@@ -77,6 +77,15 @@ class TestAgent:
         for photo in DARK[:3]:
             np.testing.assert_allclose(agent.retouched(photo.image, 3), played(agent, env, photo)[0], atol=1e-6)
 
+    def test_the_filters_that_it_chooses_make_its_result(self):
+        agent, image = stirred(), DARK[0].image
+        chosen = agent.choices(image, 3)
+        for name, parameters in chosen:
+            image = FILTERS[name].apply(image[None], parameters[None])[0].clip(0, 1)
+            assert parameters.shape == (FILTERS[name].num_parameters,)
+        assert len(chosen) == 3
+        np.testing.assert_array_equal(agent.retouched(DARK[0].image, 3), image)
+
     def test_a_larger_photo_keeps_its_size(self):
         photo = np.kron(DARK[0].image, np.ones((3, 2, 1), np.float32))  # its thumbnail is the small photo
         small = stirred().retouched(DARK[0].image)
@@ -128,6 +137,34 @@ class TestTraining:
             missing.append(max(each["gain"] - each["return"] for each in told))
         assert missing[0] < 1e-5 and missing[1] > 1e-3
 
+    def test_the_choice_has_a_learning_rate_of_its_own(self):
+        torch.manual_seed(QUICK.seed)
+        start = WhiteBoxAgent(SIZE, QUICK.width)
+        for rates, learned in (((0.0, 1e-3), "chooser"), ((1e-3, 0.0), "tuner"), ((1e-3, None), "chooser tuner")):
+            config = replace(QUICK, iterations=2, batch_size=8, learning_rate=rates[0], choice_learning_rate=rates[1])
+            agent = fit_white_box(WhiteBoxEnv(DARK, size=SIZE), config)
+            changed = {name.split(".")[0] for (name, one), other in zip(
+                agent.state_dict().items(), start.state_dict().values(), strict=True) if (one != other).any()}
+            assert changed == set(learned.split())
+
+    def test_the_agent_waits_while_it_warms_up(self):
+        torch.manual_seed(QUICK.seed)
+        start, agents = WhiteBoxAgent(SIZE, QUICK.width).state_dict(), []
+        config = replace(QUICK, iterations=3, batch_size=4, warm_up=2)
+        fit_white_box(WhiteBoxEnv(DARK, size=SIZE), config, look=lambda *told:
+                      agents.append({name: weight.clone() for name, weight in told[2].state_dict().items()}))
+        moved = [any((agent[name] != start[name]).any() for name in start) for agent in agents]
+        assert moved == [False, False, True]
+
+    def test_learning_rates_fall(self):
+        """Adam's first steps are as long as the learning rate: by the second, a millionth is left of it."""
+        agents = []
+        fit_white_box(WhiteBoxEnv(DARK, size=SIZE, max_steps=1), replace(
+            QUICK, iterations=2, batch_size=8, learning_rate_decay=1e-12), look=lambda *told:
+            agents.append(told[2].tuner.head.weight.detach().clone()))
+        first, second = agents[0].abs().max(), (agents[1] - agents[0]).abs().max()
+        assert first == pytest.approx(QUICK.learning_rate, rel=0.05) and second < 1e-5 * first
+
     def test_a_discriminator_learns_beside_it(self):
         torch.manual_seed(0)
         reward = DiscriminatorReward(size=SIZE, width=8)
@@ -140,6 +177,7 @@ class TestTraining:
 
 class TestBadInput:
     @pytest.mark.parametrize("name, value", [("iterations", 0), ("batch_size", 0), ("n_critic", 0), ("gamma", 1.5),
+                                             ("learning_rate_decay", 0.0), ("learning_rate_decay", 1.1),
                                              ("exploration", -0.1)])
     def test_settings_are_refused_by_name(self, name, value):
         with pytest.raises(ValueError, match=f"{name} must .*, not {value}"):
