@@ -1,4 +1,4 @@
-"""A disk that is full, as a limit on the size of files has it: the cells that don't fit are named, the others are kept."""
+"""A disk that is full, as a limit on the size of files has it: what doesn't fit is named, the rest is kept."""
 
 import signal
 
@@ -13,7 +13,7 @@ LIMIT = 40_000  # bytes of a file
 
 
 def test_a_cell_that_can_not_be_written_is_named_and_stops_no_other(done, photos, tmp_path):
-    """The learner's file of its agent is larger than the limit, cells are smaller; `done` has compiled what they run."""
+    """The learner's agent is larger than the limit, cells are smaller; `done` has compiled what they run."""
     arguments = ["benchmark", "uneven-v1", "--photos", photos, "--quick", "--methods", "identity", "constant EV", "II",
                  "--seeds", "0", "--timesteps", "40", "--out", "out"]
 
