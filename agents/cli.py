@@ -13,9 +13,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from agents.benchmark.stopping import Terminated, stoppable
 from agents.commands import AuditReward, CheckReward, Data, LearnPreferences, Play, Prefer, Retouch, Show, load
 from agents.errors import Diverged
+from agents.stopping import Terminated, stoppable
 from agents.training.configuration import PRESETS, TrainConfig
 
 Preset = (

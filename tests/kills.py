@@ -39,6 +39,7 @@ from tests.training.test_resuming_by_command import SETTINGS
 LIMIT = 300.0  # seconds after which a command hangs
 LINGER = 10.0  # seconds for which workers may outlive their command
 COST = dict.fromkeys(("cpu_seconds", "wall_seconds", "peak_mb"))  # of a cell
+STATUS = {signal.SIGTERM: 143, signal.SIGINT: 130}  # of a benchmark that is stopped
 TIMED = ("progress.csv", "checkpoint.pt", "events.out.tfevents*", ".exposure-retouch.jsonl")  # files with times in them
 
 
@@ -49,6 +50,7 @@ class Moment(NamedTuple):
     wait: float = 0.0
     nth: int = 1
     worker: bool = False  # whether to kill a worker, once there is one, rather than the command
+    how: signal.Signals = signal.SIGKILL
 
 
 class Outcome(NamedTuple):
@@ -56,6 +58,8 @@ class Outcome(NamedTuple):
     status: int | None  # None if it hung
     left: int  # processes that outlived it for too long
     errors: str
+    printed: str
+    how: signal.Signals | None = None  # the signal that killed it
 
 
 def names(folder: Path) -> dict[str, Path]:
@@ -74,6 +78,13 @@ def results(folder: Path) -> dict[str, Any]:
             elif name.endswith(".json") and "results" in (cell := json.loads(content)):
                 found[name] = cell | {"results": cell["results"] | COST}
     return found
+
+
+def untimed(table: str) -> list[list[str]]:
+    """The rows of a benchmark's printed table, without the columns of times and of memory."""
+    rows = [re.split(r"\s{2,}", line.strip()) for line in table.splitlines()]
+    kept = [number for number, name in enumerate(rows[0] if rows else []) if not name.endswith(("[s]", "[MB]"))]
+    return [[row[number] for number in kept] for row in rows]
 
 
 def problems(name: str, check: Callable, *arguments: Any) -> list[str]:
@@ -99,6 +110,21 @@ def below(process: subprocess.Popen) -> list[int]:
             state, _, _, session = file.read_text(errors="replace").rpartition(")")[2].split()[:4]
             found += [int(file.parent.name)] if int(session) == process.pid and state not in "ZX" else []
     return sorted({*found} - {process.pid})
+
+
+def marked(mark: str) -> list[int]:
+    """The living processes in whose environment a text "NAME=VALUE" was when they started; without this one."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            alive = (file.parent / "stat").read_text(errors="replace").rpartition(")")[2].split()[0] not in "ZX"
+            found += [int(file.parent.name)] if alive and mark.encode() in file.read_bytes().split(b"\0") else []
+    return sorted({*found} - {os.getpid()})
+
+
+def parent(pid: int) -> int:
+    """The process that started another."""
+    return int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[1])
 
 
 def victim(process: subprocess.Popen, moment: Moment, folder: Path) -> int | None:
@@ -157,14 +183,14 @@ class Command:
     def attempt(self, folder: Path, moment: Moment | None = None, *more: Any) -> Outcome:
         words = [sys.executable, "-m", "agents.cli", *map(str, self.arguments(folder)), *map(str, more)]
         environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        killed, idle = None, subprocess.DEVNULL
-        with tempfile.TemporaryFile("w+") as errors:
-            process = subprocess.Popen(words, cwd=self.place, env=environment, stdin=idle, stdout=idle, stderr=errors,
-                                       start_new_session=True)
+        killed = None
+        with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryFile("w+") as printed:
+            process = subprocess.Popen(words, cwd=self.place, env=environment, stdin=subprocess.DEVNULL,
+                                       stdout=printed, stderr=errors, start_new_session=True)
             try:
                 if moment is not None and (pid := victim(process, moment, folder)) is not None:
                     with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
+                        os.kill(pid, moment.how)
                         killed = "command" if pid == process.pid else "worker"
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(LIMIT)
@@ -172,7 +198,9 @@ class Command:
                 while (left := below(process)) and time.monotonic() < deadline:
                     time.sleep(0.02)
                 errors.seek(0)
-                return Outcome(killed, process.returncode, len(left), errors.read())
+                printed.seek(0)
+                return Outcome(killed, process.returncode, len(left), errors.read(), printed.read(),
+                               moment.how if killed else None)
             finally:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
@@ -260,11 +288,24 @@ class Benchmarking(Command):
         return ["benchmark", "misexposed", "--quick", "--photos", self.place / "photos", "--out", folder, "--jobs", 2,
                 "--methods", *self.methods, "--seeds", *self.seeds]
 
+    def uninterrupted(self) -> None:
+        outcome = self.attempt(self.whole)
+        assert (outcome.status, outcome.left) == (0, 0), outcome
+        self.table = outcome.printed
+
     def faults(self, folder: Path, outcome: Outcome) -> list[str]:
         missing = {path.stem for path in self.whole.glob("*.json")} - {path.stem for path in folder.glob("*.json")}
         told, found = {*re.findall("^failed: ([^:]+): ", outcome.errors, re.M)}, super().faults(folder, outcome)
         if outcome.killed == "worker" and (told != missing or outcome.status != bool(missing) or len(missing) > 1):
             found += [f"{len(missing)} cells are missing, it tells of {len(told)} and ends with {outcome.status}"]
+        if outcome.killed == "command" and (status := STATUS.get(outcome.how)) is not None:
+            stopped = outcome.status == status and outcome.errors.endswith("the same command goes on.\n")
+            early = outcome.status == -outcome.how and not outcome.errors  # Python or its modules were still loading
+            early |= outcome.how == signal.SIGINT and "cells in" not in outcome.errors
+            finished = outcome.status == 0 and not missing
+            found += [] if stopped or early or finished else [f"{outcome.how.name} ends it with {outcome.status}"]
+        if outcome.killed is None and outcome.status == 0 and untimed(outcome.printed) != untimed(self.table):
+            found += ["the table is another in the end"]
         return found
 
     def busy(self, wait: float) -> list[str]:

@@ -1,11 +1,15 @@
 """Three kills of each long command, early and late; see `kills` for many more."""
 
 import os
+import random
+import signal
 from pathlib import Path
 
 import pytest
 
+from agents.benchmark import tables
 from agents.benchmark.making import make_benchmark
+from agents.benchmark.results import read_cells
 from agents.cli import main
 from tests.kills import Benchmarking, Command, Moment, Retouching, Training
 
@@ -34,6 +38,7 @@ class TwoCells(Benchmarking):
         benchmark = make_benchmark("misexposed", self.place / "photos", out=self.whole, quick=True)
         for cell in benchmark.cells(self.methods, self.seeds):
             benchmark.run_cell(cell)
+        self.table = tables.table(tables.runs(read_cells(benchmark.out))).text()
 
 
 @pytest.mark.parametrize("command, moments", [
@@ -43,3 +48,12 @@ class TwoCells(Benchmarking):
 ], ids=["train", "retouch", "benchmark"])  # fmt: skip
 def test_a_command_that_is_killed_three_times_ends_as_if_it_never_was(command, moments, tmp_path):
     assert command(tmp_path).trial(tmp_path / "cut", moments) == (3, [])
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_benchmark_that_is_stopped_ends_in_order_and_goes_on(how, tmp_path):
+    """At a random moment of its first cell, and after a file was written."""
+    rng = random.Random(int(how))
+    moments = [Moment(".*.lock", rng.uniform(0, 2), how=how), Moment("*.json", rng.uniform(0, 0.5), how=how)]
+    kills, found = TwoCells(tmp_path).trial(tmp_path / "cut", moments)
+    assert kills >= 1 and found == []

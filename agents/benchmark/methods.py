@@ -95,8 +95,7 @@ BASELINES = {  # each with the protocols that have it
     "oracle": ALL,
 }
 
-
-RIVALS = tuple(name for name in ("Exposure", "CycleGAN", "DPED", "WESPE", "DGF", "DPE") if name in METHODS)
+RIVALS = ("Exposure", "CycleGAN", "DPED", "WESPE", "DPE", "DGF, paired")
 GROUPS = {"main": MAIN, "rivals": RIVALS, "sb3": tuple(SB3), "baselines": tuple(BASELINES)}  # names for several
 GROUPS["all"] = tuple(name for group in GROUPS.values() for name in group)
 

@@ -65,12 +65,24 @@ def test_one_process_at_a_time_is_at_work_on_a_cell(done, tmp_path):
     assert path.stat().st_mtime_ns == before
 
 
+def test_a_cell_of_another_process_is_left_to_it_and_the_rest_is_done(done, tmp_path):
+    """Baselines run one after the other in one process: all others run, before and after it."""
+    from agents.locks import locked
+
+    benchmark = replace(done, out=str(tmp_path))
+    cells = benchmark.cells(["identity", "constant EV", "fixed bracket"])
+    with locked(benchmark.path(cells[1]), "this test"):
+        errors = dict(benchmark.run(cells))
+    assert f"another process is at work on {benchmark.path(cells[1])}: wait until it is done" in errors.pop(cells[1])
+    assert errors == {cells[0]: None, cells[2]: None}
+    assert [benchmark.path(cell).exists() for cell in cells] == [True, False, True]
+
+
 def test_what_kills_left_is_removed(done, tmp_path):
     benchmark, cell = replace(done, out=str(tmp_path)), Cell("identity", 0)
     left = [tmp_path / f".{cell.name}{suffix}.{'0' * 32}.part" for suffix in (".json", ".safetensors", ".zip")]
     for path in left:
-        path.write_bytes(b"half")
-        os.utime(path, (0, 0))
+        path.write_bytes(b"half")  # just now, and yet nobody can be at work on it: the lock is ours
     benchmark.run_cell(cell)
     assert not any(path.exists() for path in left)
 

@@ -1,4 +1,4 @@
-"""A benchmark that SIGTERM stops ends as one that Ctrl-C stops: orderly, and with all that it has started."""
+"""A command that SIGTERM stops ends as one that Ctrl-C stops: in order, and with all that it has started."""
 
 import signal
 from collections.abc import Iterator
