@@ -1,7 +1,7 @@
 """Stable-Baselines3's own algorithms as rows of the benchmark, against the discriminator that DeepExposure plays.
 
 They look at photos through the convolutions of DeepExposure's network on planes, and have no warm start. Their settings
-are found by `benchmarks/tuning.py`.
+are in sb3.yml; `benchmarks/tuning.py` searches for better ones.
 """
 
 from importlib import import_module

@@ -29,7 +29,7 @@ from exposure_env.photos import (
     Variants,
     photo_thumbnail,
 )
-from exposure_env.rewards import WeightedReward, resolve_reward
+from exposure_env.rewards import WeightedReward, is_differentiable, resolve_reward
 from exposure_env.settings import TaskConfig
 from exposure_env.task import ExposureTask
 
@@ -71,7 +71,8 @@ def build(
     env = ExposureVecEnv(None, config.num_envs, photos=_fresh(config, photos), segmenter=config.segmenter,
                          reward_model=reward, preset=config.task_preset, **task_settings(config))
     env.seed(config.seed)
-    played = {"rollouts": "device"} if config.actor == "segments" else {}  # it remembers what it has seen of a photo
+    # What looks at segments remembers what it has seen of a photo, if the reward takes tensors
+    played = {"rollouts": "device"} if config.actor == "segments" and is_differentiable(env.task.reward_model) else {}
     model = DeepExposure(
         "CnnPolicy", env, decay(config.learning_rate, config.learning_rate_decay),
         critic_learning_rate=decay(config.critic_learning_rate, config.critic_learning_rate_decay),

@@ -62,10 +62,10 @@ def test_the_form_follows_from_whether_a_gradient_flows(mine):
     assert value_for(load_reward_model(f"{mine}:coarse")) == "q" != value_for(load_reward_model("discriminator"))
 
 
-def test_each_trains_an_agent_that_gets_a_row(mine, tmp_path):
+def test_each_trains_an_agent_that_gets_a_row(mine, photos, tmp_path):
     rewards = parse_rewards([f"bright={mine}:bright", f"coarse={mine}:coarse", f"compares={mine}:compares",
                              f"lost={mine}:lost"])
-    benchmark = make_benchmark("sample-v1", out=tmp_path / "cells", quick=True, rewards=rewards)
+    benchmark = make_benchmark("uneven-v1", photos, out=tmp_path / "cells", quick=True, rewards=rewards)
     cells = benchmark.cells([*rewards], [0])
     assert [cell.method for cell in cells] == [*rewards]
     for name in ("bright", "coarse"):

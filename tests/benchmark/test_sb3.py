@@ -30,8 +30,8 @@ SMALL = {"SB3 A2C": {"n_steps": 4}, "SB3 PPO": {"n_steps": 4, "batch_size": 8, "
 
 
 @pytest.fixture
-def benchmark(tmp_path):
-    return make_benchmark("sample-v1", out=tmp_path / "cells", quick=True)
+def benchmark(photos, tmp_path):
+    return make_benchmark("uneven-v1", photos, out=tmp_path / "cells", quick=True)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_cell_is_made_and_knows_its_settings(benchmark, monkeypatch):
     cell = Cell("SB3 A2C", 0)
     benchmark.run_cell(cell)
     kept = read_cell(benchmark.path(cell))
-    assert json.loads(kept["settings"]["sb3"]) == SB3["SB3 A2C"] and len(kept["photos"]) == 32
+    assert json.loads(kept["settings"]["sb3"]) == SB3["SB3 A2C"] and len(kept["photos"]) == 8
     assert benchmark.path(cell).with_suffix(".zip").exists() and kept["results"]["curve"][-1][0] >= 120
     changed = SB3["SB3 A2C"] | {"policy_kwargs": {"net_arch": [65]}}
     monkeypatch.setitem(SB3, "SB3 A2C", changed)
