@@ -41,7 +41,7 @@ def fit_exposure(inputs: Crops, experts: Crops, *, num_photos: int, seed: int = 
                  learning_rate: float = 3e-5, choice_learning_rate: float = 3e-4,
                  discriminator_learning_rate: float = 5e-4, learning_rate_decay: float = 0.3,
                  reward_scale: float = 0.05, entropy_penalty: float = 0.05, n_critic: int = 5, warm_up: int = 20,
-                 size: int = 32, width: int = 16, num_crops: int = 2048) -> Exposure:
+                 averaging: float = 0.98, size: int = 32, width: int = 16, num_crops: int = 2048) -> Exposure:
     """Exposure's agent, which has learned from crops of photos to retouch and of experts' photos, unpaired.
 
     Args:
@@ -62,6 +62,7 @@ def fit_exposure(inputs: Crops, experts: Crops, *, num_photos: int, seed: int = 
         entropy_penalty: See `WhiteBoxConfig`.
         n_critic: Steps of the discriminator for each batch.
         warm_up: First batches, of which the agent doesn't learn yet; at most a quarter of all.
+        averaging: See `WhiteBoxConfig`: agent and discriminator circle each other, and their mean is in the middle.
         size: Side of the thumbnails that agent and discriminator see [px].
         width: Channels of the networks' first convolution.
         num_crops: Number of crops of each source that batches are drawn from.
@@ -82,7 +83,7 @@ def fit_exposure(inputs: Crops, experts: Crops, *, num_photos: int, seed: int = 
                             choice_learning_rate=choice_learning_rate, critic_learning_rate=5 * learning_rate,
                             learning_rate_decay=learning_rate_decay, reward_scale=reward_scale,
                             entropy_penalty=entropy_penalty, n_critic=n_critic, warm_up=min(warm_up, iterations // 4),
-                            width=width, seed=seed, device=device)
+                            averaging=averaging, width=width, seed=seed, device=device)
 
     def seen(iteration: int, _: dict[str, float], agent: WhiteBoxAgent) -> None:
         if look is not None:

@@ -6,6 +6,7 @@ differentiable. Actor and critic are made of `networks.Stack`. Every batch holds
 paper draws states of unfinished episodes from a memory.
 """
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ class WhiteBoxConfig:
     gamma: float = 1.0  # discount factor
     n_critic: int = 5  # updates of the discriminator in an iteration, where there is one
     warm_up: int = 0  # first iterations, in which the agent itself doesn't learn yet
+    averaging: float = 0.0  # what an iteration leaves of the averaged agent, which is the result; 0 takes the latest
     width: int = 32  # channels of the networks' first convolution
     seed: int = 0  # of weights, photos and choices
     device: str = "cpu"  # of the networks
@@ -63,6 +65,8 @@ class WhiteBoxConfig:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 < self.learning_rate_decay <= 1:
             raise ValueError(f"learning_rate_decay must lie in (0, 1], not {self.learning_rate_decay}")
+        if not 0 <= self.averaging < 1:
+            raise ValueError(f"averaging must lie in [0, 1), not {self.averaging}")
         for name in ("exploration", "gamma"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}")
@@ -153,7 +157,8 @@ def fit_white_box(env: WhiteBoxEnv, config: WhiteBoxConfig | None = None, *,
         trainer: Where the environment's reward model is a discriminator, its trainer: it learns to tell the results.
         experts: (M, size, size, 3) float32 photos in [0, 1] to tell them from.
         look: Function called after each iteration with its number, from 1, and the batch's means: "return", "gain"
-            (of the score), "entropy", "reused" (filters in an episode) and "critic_loss"; and the agent so far.
+            (of the score), "entropy", "reused" (filters in an episode) and "critic_loss"; and the agent so far, which
+            is averaged.
 
     Raises:
         ValueError: If the reward model isn't differentiable, or only one of `trainer` and `experts` is given.
@@ -167,6 +172,7 @@ def fit_white_box(env: WhiteBoxEnv, config: WhiteBoxConfig | None = None, *,
     torch.manual_seed(config.seed)
     rng, size = np.random.default_rng(config.seed), env.observation_space.shape[0]
     agent = WhiteBoxAgent(size, config.width).to(config.device)
+    averaged = copy.deepcopy(agent)
     critic = _fresh_stack(size, 1, config.width).to(config.device)
     rate, choice_rate = config.learning_rate, config.choice_learning_rate
     parts = [{"params": agent.tuner.parameters(), "lr": rate},
@@ -189,9 +195,12 @@ def fit_white_box(env: WhiteBoxEnv, config: WhiteBoxConfig | None = None, *,
             trainer.progress(1 - done)
             for _ in range(config.n_critic):
                 trainer.update(experts[rng.integers(len(experts), size=config.batch_size)], results)
+        with torch.no_grad():
+            for kept, weight in zip(averaged.parameters(), agent.parameters(), strict=True):
+                kept.lerp_(weight, 1 - config.averaging)
         if look is not None:
-            look(iteration + 1, told, agent)
-    return agent.eval()
+            look(iteration + 1, told, averaged)
+    return averaged.eval()
 
 
 def _fresh_stack(size: int, outputs: int, width: int) -> Stack:
