@@ -23,7 +23,8 @@ class Generator(nn.Module):
 
     The layers are those of CycleGAN's ResNet: a wide convolution, halvings, residual blocks, doublings, and a wide
     convolution to three channels under a tanh. Doublings repeat pixels before a convolution, as transposed convolutions
-    leave a checkerboard.
+    leave a checkerboard. What lies beyond the edge is a reflection: with zeros, generators learn to frame photos in
+    colours that discriminators, which also see the zeros, take for real.
 
     Args:
         width: Channels at full resolution; each halving doubles them.
@@ -45,12 +46,11 @@ class Generator(nn.Module):
         self.multiple, channels = 2**halvings, width
         layers = [*_convolved(3, width, kernel, norm=norm), nn.ReLU()]
         for _ in range(halvings):
-            layers += [*_convolved(channels, 2 * channels, 3, 2, norm, "zeros"), nn.ReLU()]
+            layers += [*_convolved(channels, 2 * channels, 3, 2, norm), nn.ReLU()]
             channels *= 2
         layers += [Block(channels, norm) for _ in range(num_blocks)]
         for _ in range(halvings):
-            layers += [nn.Upsample(scale_factor=2), *_convolved(channels, channels // 2, 3, 1, norm, "zeros"),
-                       nn.ReLU()]
+            layers += [nn.Upsample(scale_factor=2), *_convolved(channels, channels // 2, 3, norm=norm), nn.ReLU()]
             channels //= 2
         last = nn.Conv2d(channels, 3, kernel, padding=kernel // 2, padding_mode="reflect")
         nn.init.zeros_(last.weight)
@@ -105,18 +105,17 @@ class PatchDiscriminator(nn.Module):
         layers: list[nn.Module] = []
         for i, (before, after) in enumerate(zip(channels, channels[1:], strict=False)):
             stride = 2 if i < halvings else 1
-            layers += [nn.Conv2d(before, after, 4, stride, 1), *_normalised(after, norm if i else "none"),
-                       nn.LeakyReLU(0.2)]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(channels[-1], 1, 4, 1, 1))
+            layers += [nn.Conv2d(before, after, 4, stride, 1, padding_mode="reflect"),
+                       *_normalised(after, norm if i else "none"), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(channels[-1], 1, 4, 1, 1, padding_mode="reflect"))
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> (N, 1, h, w)."""
         return self.layers(2 * images - 1)
 
 
-def _convolved(before: int, after: int, kernel: int, stride: int = 1, norm: Norm = "none",
-               padding_mode: str = "reflect") -> list[nn.Module]:
-    layer = nn.Conv2d(before, after, kernel, stride, kernel // 2, padding_mode=padding_mode)
+def _convolved(before: int, after: int, kernel: int, stride: int = 1, norm: Norm = "none") -> list[nn.Module]:
+    layer = nn.Conv2d(before, after, kernel, stride, kernel // 2, padding_mode="reflect")
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     nn.init.zeros_(layer.bias)
     return [layer, *_normalised(after, norm)]
