@@ -20,7 +20,7 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for the tests, which aren't installed
 
-from tests.kills import Benchmarking, Moment  # noqa: E402
+from tests import kills  # noqa: E402
 
 KINDS = [SIGTERM] * 3 + [SIGKILL] * 3 + [SIGINT] * 2 + ["worker"] * 2
 PER_TRIAL = 2  # kills until a command may finish
@@ -34,36 +34,44 @@ class BenchmarkKilling:
     quick: bool = False  # kill twice only
 
 
-class Small(Benchmarking):
-    """Two cells: a learner and a baseline."""
+class Three(kills.Benchmarking):
+    """Three cells: two learners and a baseline."""
+
+    methods, seeds = ("identity", "II", "regression"), (0,)
+
+
+class Two(kills.Benchmarking):
+    """A learner and a baseline."""
 
     methods, seeds = ("identity", "regression"), (0,)
 
 
 def main() -> int:
     given = tyro.cli(BenchmarkKilling)
-    rng, kinds, found, done = random.Random(given.seed), [*KINDS], [], 0
+    kills.LIMIT = 1800.0  # seconds: the machine may be busy with other things, too
+    rng, kinds, found, done, trials = random.Random(given.seed), [*KINDS], [], 0, 0
     rng.shuffle(kinds)
     kinds = [SIGTERM, SIGKILL] if given.quick else kinds
     with tempfile.TemporaryDirectory() as place:
-        command = (Small if given.quick else Benchmarking)(Path(place))
-        print(f"never killed: {command.usual:.1f} s")
+        command = (Two if given.quick else Three)(Path(place))
+        print(f"never killed: {command.usual:.1f} s", flush=True)
         while done < len(kinds):
             moments = [moment(kind, command.usual, rng) for kind in kinds[done : done + PER_TRIAL]]
-            kills, wrong = command.trial(Path(place) / str(done), moments)
-            if kills == 0 and not wrong:
+            count, wrong = command.trial(Path(place) / str(trials), moments)
+            trials += 1
+            if count == 0 and not wrong:
                 continue  # it had finished before: other moments
             found += wrong
-            done += kills or len(moments)
+            done += count or len(moments)
             print("".join(f"    wrong: {problem}\n" for problem in wrong), end="", flush=True)
     print(f"{done} kills: {f'{len(found)} findings' if found else 'no process left, nothing half-written, same table'}")
     return bool(found)
 
 
-def moment(kind: object, usual: float, rng: random.Random) -> Moment:
+def moment(kind: object, usual: float, rng: random.Random) -> kills.Moment:
     """A random moment of a run that takes `usual` seconds, and how it is killed then."""
     wait = round(rng.uniform(0, 0.9 * usual), 2)
-    return Moment("start", wait, worker=True) if kind == "worker" else Moment("start", wait, how=kind)
+    return kills.Moment("start", wait, worker=True) if kind == "worker" else kills.Moment("start", wait, how=kind)
 
 
 if __name__ == "__main__":

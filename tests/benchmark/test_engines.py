@@ -48,6 +48,7 @@ def cluster(request):
     """The text of a cluster with two workers, and the engine; a mark is in the environment of all that it starts."""
     mark = f"{MARK}={uuid.uuid4().hex}"
     os.environ[MARK] = mark.partition("=")[2]
+    os.environ.setdefault("RAY_worker_niceness", "0")  # other tests run beside these
     try:
         with request.param() as (text, found):
             yield text, found, mark
