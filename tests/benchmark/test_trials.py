@@ -28,7 +28,7 @@ def test_every_learner_runs_and_its_agent_is_kept(done, method, tmp_path):
     least = 1 if method == "warm start" else 5  # it plays only once
     assert len(cell["results"]["curve"]) > least and cell["settings"]["config"]["seed"] == 1
     kept = [path.stem for path in sorted(tmp_path.iterdir()) if path.suffix != ".lock"]
-    assert kept == [Cell(method, 1).name] * 2
+    assert kept == [Cell(method, 1).name] * 3  # with the pictures
 
 
 def test_looking_at_the_agent_is_not_counted_and_changes_nothing(done, monkeypatch):
