@@ -4,9 +4,9 @@ Two generators and two discriminators learn from two sets of photos that have no
 paper: residual blocks, discriminators of patches, least-squares losses, cycle and identity losses, a pool of earlier
 results for the discriminators, Adam with beta 0.5, a learning rate that falls to 0 in the second half. Other than in
 the paper: sized for 64 px and one processor, layers are fewer and narrower, and a step takes several photos; generators
-learn a correction to the photo, so that little training does little harm; by default they have no instance
-normalisation, which would hide from them how bright the photo is; discriminators learn faster than generators; and the
-identity loss, which the paper adds for photos made from paintings, is off.
+learn a correction to the photo, so that little training does little harm; by default no network has instance
+normalisation, which would hide how bright a photo is; and the identity loss, which the paper adds for photos made from
+paintings, is off.
 """
 
 import numpy as np
@@ -119,10 +119,10 @@ class CycleGAN:
 
 
 def fit_cyclegan(inputs: Crops, experts: Crops, *, num_photos: int, seed: int = 0, device: str = "cpu",
-                 look: Look | None = None, batch_size: int = 4, learning_rate: float = 2e-4,
-                 discriminator_learning_rate: float = 1e-3, cycle_weight: float = 3.0, identity_weight: float = 0.0,
+                 look: Look | None = None, batch_size: int = 4, learning_rate: float = 5e-4,
+                 discriminator_learning_rate: float = 5e-4, cycle_weight: float = 3.0, identity_weight: float = 0.0,
                  width: int = 8, num_blocks: int = 3, discriminator_width: int = 16,
-                 patch_halvings: int = 3, norm: Norm = "none", discriminator_norm: Norm = "instance",
+                 patch_halvings: int = 3, norm: Norm = "none", discriminator_norm: Norm = "none",
                  pool_size: int = 50) -> Retouch:
     """CycleGAN's generator of retouched photos, which has learned from photos to retouch and experts' photos, unpaired.
 

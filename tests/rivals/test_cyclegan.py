@@ -109,8 +109,7 @@ def test_an_update_takes_one_step_of_all_and_tells_its_losses():
 
 
 def test_photos_a_stop_too_dark_are_brightened(one_thread, sample_photos):
-    retouch = fit_cyclegan(*sides(sample_photos), num_photos=400, learning_rate=2e-3, width=4, num_blocks=1,
-                           patch_halvings=2)
+    retouch = fit_cyclegan(*sides(sample_photos), num_photos=400, width=4, num_blocks=1, patch_halvings=2)
     good = np.stack(sample_photos[:12])
     dark = clip(expose(good, -1.0))
     gap, gained = good.mean() - dark.mean(), np.mean([retouch(photo) for photo in dark]) - dark.mean()

@@ -45,10 +45,10 @@ def test_each_step_changes_only_its_own_networks(game):
     assert all(weights.grad is None for net in discriminators for weights in net.parameters())
     before = [[weights.clone() for weights in net.parameters()] for net in (*generators, *discriminators)]
     content = [weights.clone() for weights in game.content.parameters()]
-    told = [game.update(BATCH, 1 - BATCH) for _ in range(2)]
+    told = [game.update(BATCH, 1 - BATCH) for _ in range(4)]  # what is 0 at first holds back what lies before it
     assert told[0].keys() == {"colour", "texture", "content", "cycle", "smoothness", "discriminator"}
     for old, net in zip(before, (*generators, *discriminators), strict=True):
-        assert sum((one != other).any() for one, other in zip(old, net.parameters(), strict=True)) >= len(old) - 1
+        assert all((one != other).any() for one, other in zip(old, net.parameters(), strict=True))
     assert all((one == other).all() for one, other in zip(content, game.content.parameters(), strict=True))
 
 
