@@ -172,7 +172,8 @@ def test_tables_as_text_markdown_and_csv(done):
     *lines, blank, mark = table.text().splitlines()
     assert blank == "" and mark == table.stamp
     assert len({len(line) for line in lines}) == 1 and len(lines) == 6
-    markdown = table.markdown().splitlines()
+    *markdown, blank, mark = table.markdown().splitlines()
+    assert blank == "" and mark == table.stamp
     assert len(markdown) == 7 and {line.count("|") for line in markdown} == {len(table.lines()[0]) + 1}
     for heading in ("95 % over seeds", "over seeds and photos", "minus paired", "within photos", "with step", "seeds"):
         assert heading in lines[0] and heading in markdown[0]
