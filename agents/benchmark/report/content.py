@@ -10,7 +10,9 @@ from agents.benchmark.cells import QUICK, Benchmark
 from agents.benchmark.fingerprints import fingerprint
 from agents.benchmark.kept_pictures import SUFFIX, read_pictures
 from agents.benchmark.measures import photograph
-from agents.benchmark.methods import BASELINES, PROTOCOLS
+from agents.benchmark.methods import BASELINES
+from agents.benchmark.own_rewards import PREFIX
+from agents.benchmark.protocols import PROTOCOLS
 from agents.benchmark.results import read_cell
 from agents.benchmark.tables import MethodRow, MethodRun, Table, runs, scores, table
 from agents.evaluation.scores import Scores
@@ -138,7 +140,7 @@ def own_settings(system: System, benchmark: Benchmark) -> dict[str, Any]:
     own = {name: value for name, value in settings["config"].items()
            if name not in ("seed", "total_timesteps") and name in shared and _plain(shared[name]) != value}
     own |= (settings.get("off_policy") or {}) | settings.get("rival", {})
-    return own | {name: settings[name] for name in ("learns", "free", "agent") if name in settings}
+    return own | {name: settings[name] for name in ("learns", "free", "agent", "reward_model") if name in settings}
 
 
 def _plain(value: Any) -> Any:
@@ -154,12 +156,15 @@ def command_of(benchmark: Benchmark, systems: Sequence[System], reference: str |
     whole = parts and parts <= {"photos"} or parts & {"raw", "experts", "others"}
     words += ["--photos", "PHOTOS"] if whole or "photos" in parts else []
     words += ["--inputs", "INPUTS", "--targets", "TARGETS"] if "inputs" in parts and not whole else []
-    if own := sorted(system.name for system in systems if system.name not in agents):
+    rewards = [system.name for system in systems if "reward_model" in system.cells[0]["settings"]]
+    if own := sorted(system.name for system in systems if system.name not in {*agents, *rewards}):
         words += ["--methods", *own]
     words += [word for name, seeds in agents.items() for _ in seeds for word in ("--agent", f"{name}=AGENT")]
+    words += [word for name in rewards for word in ("--reward", f"{name.removeprefix(PREFIX)}=REWARD")]
     if seeds := sorted({run.seed for system in systems for run in system.runs if run.learned}):
         words += ["--seeds", *map(str, seeds)]
-    usual = replace(PRESETS["recommended"], **PROTOCOLS[benchmark.protocol] | (QUICK if benchmark.quick else {}))
+    settings = PROTOCOLS[benchmark.protocol].settings | (QUICK if benchmark.quick else {})
+    usual = replace(PRESETS["recommended"], **settings)
     for name, option in OPTIONS.items():
         if (value := getattr(benchmark.config, name)) != getattr(usual, name):
             words += [option, str(value)]
