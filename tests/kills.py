@@ -81,8 +81,9 @@ def results(folder: Path) -> dict[str, Any]:
 
 
 def untimed(table: str) -> list[list[str]]:
-    """The rows of a benchmark's printed table, without the columns of times and of memory."""
-    rows = [re.split(r"\s{2,}", line.strip()) for line in table.splitlines()]
+    """The rows of a benchmark's printed table, without the columns of times and of memory, and without its stamp."""
+    lines, _, _ = table.partition("\n\n")
+    rows = [re.split(r"\s{2,}", line.strip()) for line in lines.splitlines()]
     kept = [number for number, name in enumerate(rows[0] if rows else []) if not name.endswith(("[s]", "[MB]"))]
     return [[row[number] for number in kept] for row in rows]
 
