@@ -216,8 +216,9 @@ def _connecting(library: str, address: str, *errors: type[Exception]) -> Iterato
         yield
     except errors as error:
         place = f"reach {library} at {address}" if address else f"start {library} on this machine"
-        raise ValueError(f"can't {place}, after {time.monotonic() - start:.0f} s: {type(error).__name__}: {error}"
-                         ) from error
+        hint = " (a cluster that asks for a token needs RAY_AUTH_MODE=token here, too)" if library == "Ray" else ""
+        raise ValueError(f"can't {place}, after {time.monotonic() - start:.0f} s{hint if address else ''}: "
+                         f"{type(error).__name__}: {error}") from error
 
 
 @contextmanager
