@@ -79,7 +79,7 @@ JUDGED = ("gain [dB]", "mean abs. EV", "saturated")
 class Tuning:
     """Options."""
 
-    algorithm: tyro.conf.Positional[Literal["A2C", "PPO", "SAC", "TD3", "TQC"]] = "PPO"
+    algorithm: tyro.conf.Positional[Literal["A2C", "PPO", "SAC", "TD3", "TQC"]] = "A2C"
     trials: int = 10  # the first with the settings as they are
     timesteps: int = 4_000  # exposures to try in each trial
     protocol: Literal["sample-v1", "uneven-v1", "backlit-v1"] = "sample-v1"
