@@ -2,14 +2,16 @@
 
 python benchmarks/tuning_rivals.py CycleGAN --photos DIR (the defaults, then eleven other settings drawn from `SPACES`)
 
-python benchmarks/tuning_rivals.py CycleGAN --photos DIR --try width=16 norm=instance (one setting, after the defaults)
+python benchmarks/tuning_rivals.py CycleGAN --photos DIR --try width=16 norm=instance (one setting)
+
+python benchmarks/tuning_rivals.py --quick (some seconds, only to see it run)
 
 A fifth of the photographs that a protocol gives to learn from is kept back, and what is learned from the others is
 measured on it. The photos of the protocol's test are not looked at. Gains are over the untouched photos, in dB.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,7 +64,7 @@ SHOWN = 8  # photos in a picture
 class Tuning:
     """What to try."""
 
-    rival: Annotated[str, tyro.conf.Positional]  # one of `SPACES`
+    rival: Annotated[str, tyro.conf.Positional] = "CycleGAN"  # one of `SPACES`
     photos: Path | None = None  # folder of good photographs; by default the sample photos
     protocol: str = "backlit-v1"  # one without folds
     num_settings: int = 12  # settings, the defaults among them
@@ -70,6 +72,7 @@ class Tuning:
     seed: int = 0  # of the photographs kept back, of the drawing and of the trainings
     try_: Annotated[list[str], tyro.conf.arg(name="try")] = field(default_factory=list)  # NAME=VALUE instead of drawing
     pictures: Path | None = None  # folder for a picture of each: photos, results and targets
+    quick: bool = False  # two settings on the sample photos, too short to learn anything
 
 
 def drawn(rival: str, num: int, rng: np.random.Generator) -> list[dict[str, Any]]:
@@ -104,6 +107,8 @@ def kept_back(trial: Trial, settings: dict[str, Any], rng: np.random.Generator) 
 def main(options: Tuning) -> None:
     if options.rival not in SPACES:
         raise SystemExit(f"the rival must be one of {[*SPACES]}, not {options.rival!r}")
+    if options.quick:
+        options = replace(options, protocol="sample-v1", num_settings=2, share=0.001)
     torch.set_num_threads(1)
     rng = np.random.default_rng(options.seed)
     benchmark, cell = make_benchmark(options.protocol, options.photos), Cell(options.rival, options.seed)

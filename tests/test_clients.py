@@ -20,7 +20,7 @@ from tests.test_architecture import private_names
 
 CLIENTS = ROOT / "examples" / "clients"
 NEEDS = {
-    "cleanrl_ppo.py": (), "minari_recording.py": ("minari", "h5py", "jax"), "rllib_ppo.py": ("ray",),
+    "cleanrl_ppo.py": (), "minari_recording.py": ("minari", "h5py", "jax"), "rllib_ppo.py": ("ray", "tree", "pyarrow"),
     "skrl_ppo.py": ("skrl",), "torchrl_ppo.py": ("torchrl",),
 }  # fmt: skip
 ZOO = sorted(path.name for path in (CLIENTS / "rl_zoo").glob("*.yml"))
