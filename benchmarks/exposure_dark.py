@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import tyro
 
-from agents.benchmark.protocols import misexposed_protocol
+from agents.benchmark.splits import misexposed_protocol
 from agents.evaluation.metrics import psnr
 from agents.evaluation.statistics import student
 from agents.rivals.crops import Crops
