@@ -3,9 +3,9 @@
 DeepExposure's Table 1 names it as a paired method, and so it is trained here. As in the paper: a generator of residual
 blocks; a colour loss, the squared difference of blurred images; a texture loss, from a discriminator of grey images; a
 content loss on features of a network that was trained before; total variation. Other than in the paper: the content
-network is a small one, trained here (see `features`); losses are means over pixels, and their weights were found by a
-search; the generator is narrower, works at half the resolution, learns a correction to the photo and has no batch
-normalisation. For a version that learns from unpaired photos see `wespe`.
+network is a small one, trained here (see `features`); losses are means over pixels, and their weights were chosen by
+hand for that; the generator is narrower, works at half the resolution, learns a correction to the photo and has no
+batch normalisation. For a version that learns from unpaired photos see `wespe`.
 """
 
 from typing import Protocol
