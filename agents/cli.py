@@ -190,12 +190,12 @@ class Benchmark:
                 said = [f"{done}/{left}", cell.name, "" if error is None else "failed", forecast.text()]
                 print("  ".join(filter(None, said)), file=sys.stderr)
                 failures += [] if error is None else [f"{cell.name}: {error}"]
-        finished = tables.runs(read_cells(benchmark.out))
+        finished = tables.runs(found := read_cells(benchmark.out))
         print((table := tables.table(finished, self.reference)).text())
         if self.table is not None:
             self.table.mkdir(parents=True, exist_ok=True)
             write_whole(self.table / f"{self.protocol}.csv", tables.runs_csv(finished))
-            write_whole(self.table / f"{self.protocol}_long.csv", long_form(read_cells(benchmark.out)))
+            write_whole(self.table / f"{self.protocol}_long.csv", long_form(found))
             write_whole(self.table / f"{self.protocol}_table.csv", table.csv())
             write_whole(self.table / f"{self.protocol}.md", table.markdown())
             write_figure(self.table / f"{self.protocol}.png", figure(finished))

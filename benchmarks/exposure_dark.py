@@ -18,10 +18,10 @@ import numpy as np
 import torch
 import tyro
 
-from agents.benchmark.splits import misexposed_protocol
+from agents.benchmark.rivals import unpaired
+from agents.benchmark.splits import SIZE, misexposed_protocol
 from agents.evaluation.metrics import psnr
 from agents.evaluation.statistics import student
-from agents.rivals.crops import Crops
 from agents.rivals.exposure import fit_exposure
 from exposure_env.photos import FolderPhotos, Misexpose
 
@@ -48,11 +48,10 @@ def main(options: ExposureDark) -> None:
           f"{before.mean():.2f} dB", flush=True)
     gains = []
     for seed in options.seeds:
-        sources = (Crops([photo.image for photo in each], seed=[seed, which])
-                   for which, each in enumerate((split.inputs, split.experts)))
         quick = {"num_crops": 32, "width": 4, "batch_size": 8} if options.quick else {}
         cpu = time.process_time()
-        retouch = fit_exposure(*sources, num_photos=16 if options.quick else options.num_photos, seed=seed, **quick)
+        retouch = fit_exposure(*unpaired(split, SIZE, seed), seed=seed,
+                               num_photos=16 if options.quick else options.num_photos, **quick)
         cpu, used = time.process_time() - cpu, Counter()
         after = []
         for photo in test:

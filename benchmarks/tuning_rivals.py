@@ -7,7 +7,8 @@ python benchmarks/tuning_rivals.py CycleGAN --photos DIR --try width=16 norm=ins
 python benchmarks/tuning_rivals.py --quick (some seconds, only to see it run)
 
 A fifth of the photographs that a protocol gives to learn from is kept back, and what is learned from the others is
-measured on it. The photos of the protocol's test are not looked at. Gains are over the untouched photos, in dB.
+measured on crops of it, see `tuning.held_out`. The photos of the protocol's test are not looked at. Gains are over the
+untouched photos, in dB.
 """
 
 import time
@@ -20,11 +21,11 @@ import torch
 import tyro
 
 from agents.benchmark.cells import Cell
+from agents.benchmark.fingerprints import fingerprint
 from agents.benchmark.making import make_benchmark
-from agents.benchmark.measures import photograph
 from agents.benchmark.rivals import RIVALS, sources
-from agents.benchmark.trials import Trial
 from exposure_env.files import ImageFile, save_image
+from tuning import held_out
 
 SPACES: dict[str, dict[str, list[Any]]] = {  # what is tried of each rival's settings; names are those of its `fit`
     "CycleGAN": {
@@ -56,7 +57,6 @@ SPACES: dict[str, dict[str, list[Any]]] = {  # what is tried of each rival's set
         "halvings": [1, 2],
     },
 }
-KEPT_BACK = 0.2  # share of the photographs
 SHOWN = 8  # photos in a picture
 
 
@@ -69,7 +69,7 @@ class Tuning:
     protocol: str = "backlit-v1"  # one without folds
     num_settings: int = 12  # settings, the defaults among them
     share: float = 1.0  # of the benchmark's budget
-    seed: int = 0  # of the photographs kept back, of the drawing and of the trainings
+    seed: int = 0  # of the drawing and of the trainings
     try_: Annotated[list[str], tyro.conf.arg(name="try")] = field(default_factory=list)  # NAME=VALUE instead of drawing
     pictures: Path | None = None  # folder for a picture of each: photos, results and targets
     quick: bool = False  # two settings on the sample photos, too short to learn anything
@@ -94,16 +94,6 @@ def given(rival: str, texts: list[str]) -> dict[str, Any]:
     return {name: type(defaults[name])(value) for name, value in pairs}
 
 
-def kept_back(trial: Trial, settings: dict[str, Any], rng: np.random.Generator) -> Trial:
-    """The trial with a part of its training inputs as the test."""
-    names = [photograph(photo.name, settings) for photo in trial.split.inputs]
-    different = sorted(set(names))
-    tested = {different[i] for i in rng.permutation(len(different))[: max(1, round(KEPT_BACK * len(different)))]}
-    parts = {which: [photo for photo, name in zip(trial.split.inputs, names, strict=True) if (name in tested) == which]
-             for which in (False, True)}
-    return trial._replace(split=trial.split._replace(inputs=parts[False], test=parts[True]))
-
-
 def main(options: Tuning) -> None:
     if options.rival not in SPACES:
         raise SystemExit(f"the rival must be one of {[*SPACES]}, not {options.rival!r}")
@@ -111,8 +101,9 @@ def main(options: Tuning) -> None:
         options = replace(options, protocol="sample-v1", num_settings=2, share=0.001)
     torch.set_num_threads(1)
     rng = np.random.default_rng(options.seed)
-    benchmark, cell = make_benchmark(options.protocol, options.photos), Cell(options.rival, options.seed)
-    trial = kept_back(benchmark.trial(cell), benchmark.settings(cell), rng)
+    benchmark = make_benchmark(options.protocol, options.photos)
+    trial = benchmark.trial(Cell(options.rival, options.seed))
+    trial = trial._replace(split=held_out(trial.split, fingerprint(benchmark.folders)))
     task, num_photos = trial.task, max(1, round(options.share * trial.config.total_timesteps))
     untouched = trial.evaluate(lambda photo: photo, task).values("psnr")
     print(f"{options.rival} on {options.protocol}: {num_photos} photos to learn from, tested on {len(untouched)}, "

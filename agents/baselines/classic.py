@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from skimage.color import lab2rgb, rgb2lab
 
-from agents.baselines.untrained import PhotoPolicy
+from agents.baselines.untrained import PhotoPolicy, finished_with
 from exposure_env import episode
 from exposure_env.image import Space, clip, expose, luminance
 from exposure_env.photos import Photo, check_photo
@@ -133,8 +133,7 @@ class EntropyBracket(PhotoPolicy):
     def plan(self, state: episode.EpisodeState) -> episode.EpisodeState:
         """The finished brackets of N photos; their segments are ignored, as if each photo were a single one."""
         whole = episode.start(state.photos, np.zeros_like(state.labels), 1, state.targets)
-        evs = self.evs(state.photos).astype(np.float32)[:, None]
-        return whole._replace(evs=evs, step=np.ones_like(state.step), num_segments=np.ones_like(state.step))
+        return finished_with(whole, self.evs(state.photos)[:, None])
 
 
 def _levels(values: np.ndarray) -> np.ndarray:

@@ -157,8 +157,7 @@ class Benchmark:
         if cell.method in self.rewards:
             reward = load_reward_model(self.rewards[cell.method])
             config = replace(config, value=value_for(reward))
-        return Trial(cell.method, config, *self.data(cell.fold), known.full_size, known.degradation,
-                     reward=reward)
+        return Trial(cell.method, config, *self.data(cell.fold), known.full_size, known.degradation, reward=reward)
 
     def warm_start(self, cell: Cell) -> WarmStart | None:
         """The warm start that a cell's game may begin from, if there is such a cell and it is finished."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from agents.benchmark.cells import QUICK, Benchmark
 from agents.benchmark.data import find_folders
 from agents.benchmark.protocols import PROTOCOLS, protocol_name
-from agents.training.configuration import PRESETS
+from agents.training.configuration import PRESETS, TrainConfig
 from exposure_env.fusion import resolve_fusion
 
 LENGTHS = ("total_timesteps", "warm_start")  # of trainings
@@ -28,6 +28,11 @@ def fraction(budget: str | float) -> float:
     if not 0 < share < math.inf:
         raise ValueError(f"budget must be {', '.join(BUDGETS)} or a number above 0, not {budget!r}")
     return share
+
+
+def shortened(config: TrainConfig, share: float) -> TrainConfig:
+    """The configuration with a fraction of its exposures and of its warm start, rounded up."""
+    return replace(config, **{name: math.ceil(share * getattr(config, name)) for name in LENGTHS})
 
 
 def make_benchmark(protocol: str, photos: Path | None = None, inputs: Path | None = None, targets: Path | None = None,
@@ -65,8 +70,7 @@ def make_benchmark(protocol: str, photos: Path | None = None, inputs: Path | Non
     settings = PROTOCOLS[protocol].settings | (QUICK if quick else {})
     settings |= {name: value for name, value in given.items() if value is not None}
     config = replace(PRESETS["recommended"], device="cpu", **settings)
-    if share != 1:
-        config = replace(config, **{name: math.ceil(share * getattr(config, name)) for name in LENGTHS})
+    config = shortened(config, share)
     config.check()
     resolve_fusion(config.fusion)
     return Benchmark(protocol, {name: str(place) for name, place in folders.items()}, config,

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from agents.benchmark.protocols import PROTOCOLS
-from agents.benchmark.sb3_settings import LACKING, SB3
+from agents.benchmark.sb3_settings import LACKING, SB3, missing
 from agents.training.configuration import PRESETS
 
 MISEXPOSED = {"misexposed": 0.5, "misexposed_local": 1.0}  # half of the discriminator's fakes are misexposed experts
@@ -109,7 +109,7 @@ def named(names: Sequence[str], known: Collection[str]) -> list[str]:
     if unknown := [name for name in names if name not in known and name not in GROUPS]:
         raise ValueError(f"methods must be among {[*known]}, or the groups {', '.join(GROUPS)}, not {unknown[0]!r}")
     if lacking := [name for name in names if name in LACKING]:
-        raise ValueError(f'{lacking[0]} is in sb3-contrib: pip install "deepexposure-gym[contrib]"')
+        raise ValueError(missing(lacking[0]))
     meant = [[each for each in GROUPS[name] if each in known and each not in LACKING] if name in GROUPS else [name]
              for name in names]
     return [*dict.fromkeys(name for group in meant for name in group)]

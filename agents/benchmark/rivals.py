@@ -1,12 +1,12 @@
 """The rivals of the benchmark: systems after other papers, from photo to photo, trained on the same photographs."""
 
 import inspect
-import time
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from agents.baselines.regression import FreshPairs
-from agents.benchmark.trials import Trial, cell_content, curve_of, rounded, spent
+from agents.benchmark.splits import Split
+from agents.benchmark.trials import Trial, run_fitted
 from agents.benchmark.yardsticks import fresh_pairs, paired_inputs
 from agents.rivals.crops import Crops, Retouch
 from agents.rivals.cyclegan import fit_cyclegan
@@ -43,29 +43,20 @@ RIVALS = {  # one of `METHODS` each; a step is a photo
 
 def sources(trial: Trial) -> tuple[Crops, Crops] | tuple[FreshPairs]:
     """What a rival learns from; targets are removed from what is unpaired."""
-    split, size, seed = trial.split, trial.task.config.size, trial.config.seed
     if RIVALS[trial.method].learns == "pairs":
         return (fresh_pairs(paired_inputs(trial), trial),)
-    # seeds of their own: the crops of the two must not go together
-    return tuple(Crops([photo.image for photo in photos], size, [seed, which])
-                 for which, photos in enumerate((split.inputs, split.experts)))
+    return unpaired(trial.split, trial.task.config.size, trial.config.seed)
+
+
+def unpaired(split: Split, size: int, seed: int) -> tuple[Crops, Crops]:
+    """Crops of the inputs and of the experts' photos, with seeds of their own: the two must not go together."""
+    inputs, experts = (Crops([photo.image for photo in photos], size, [seed, which])
+                       for which, photos in enumerate((split.inputs, split.experts)))
+    return inputs, experts
 
 
 def run_rival(trial: Trial) -> dict[str, Any]:
-    """Trains and tests a rival, on `total_timesteps` photos; see `trials.run_learner`. The network isn't kept."""
-    task, config = trial.task, trial.config
-    curve = curve_of(trial, task)
-    curve.look(0, lambda photo: photo)
-    curve.cpu = curve.wall = 0.0  # the cost of the first look doesn't count
-
-    def look(num_photos: int, retouch: Retouch) -> None:
-        if num_photos < config.total_timesteps and curve.due(num_photos):
-            curve.look(num_photos, retouch)
-
-    cpu, wall = time.process_time(), time.perf_counter()
-    retouch = RIVALS[trial.method].fit(*sources(trial), num_photos=config.total_timesteps, seed=config.seed,
-                                       device=config.device, look=look)
-    cost = spent(cpu, wall, curve)
-    evaluation = trial.evaluate(retouch, task)
-    curve.points.append((config.total_timesteps, float(evaluation.values("psnr").mean())))
-    return cell_content(trial, evaluation, cost | {"curve": rounded(curve)})
+    """Trains and tests a rival; see `trials.run_fitted`."""
+    config = trial.config
+    return run_fitted(trial, lambda photo: photo, lambda look: RIVALS[trial.method].fit(
+        *sources(trial), num_photos=config.total_timesteps, seed=config.seed, device=config.device, look=look))

@@ -11,7 +11,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.baselines.off_policy import PlaneFeatures
-from agents.benchmark.sb3_settings import package_of
+from agents.benchmark.sb3_settings import missing, package_of
 from agents.benchmark.splits import Split
 from agents.exploration import exploration
 from agents.training.against import build_against
@@ -54,4 +54,4 @@ def algorithm(name: str) -> type[BaseAlgorithm]:
     try:
         return getattr(import_module(package_of(name)), name)
     except ImportError as error:
-        raise ValueError(f'{name} is in sb3-contrib: pip install "deepexposure-gym[contrib]"') from error
+        raise ValueError(missing(name)) from error

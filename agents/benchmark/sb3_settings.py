@@ -21,5 +21,10 @@ def package_of(name: str) -> str:
     return PACKAGES.get(name, "stable_baselines3")
 
 
+def missing(name: str) -> str:
+    """What to say of an algorithm that isn't installed."""
+    return f'{name} is in sb3-contrib: pip install "deepexposure-gym[contrib]"'
+
+
 SB3 = {PREFIX + name: block for name, block in read_blocks().items()}
 LACKING = {name for name in SB3 if not find_spec(package_of(name.removeprefix(PREFIX)))}  # what isn't installed

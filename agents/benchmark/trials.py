@@ -167,6 +167,32 @@ def run_learner(trial: Trial, stem: Path, start: WarmStart | None = None) -> dic
     return cell_content(trial, evaluation, cost | {"curve": rounded(curve)})
 
 
+def run_fitted(trial: Trial, start: Policy | Retouch,
+               fit: Callable[[Callable[[int, Any], None]], Policy | Retouch]) -> dict[str, Any]:
+    """Trains and tests what learns from `total_timesteps` photos; see `run_learner`. It isn't kept.
+
+    Args:
+        trial: The trial to run.
+        start: What it is before any training, for the curve.
+        fit: Trains it; takes a function to call now and then with the photos seen so far and what has come of it.
+    """
+    task, budget = trial.task, trial.config.total_timesteps
+    curve = curve_of(trial, task)
+    curve.look(0, start)
+    curve.cpu = curve.wall = 0.0  # the cost of the first look doesn't count
+
+    def look(num_photos: int, fitted: Policy | Retouch) -> None:
+        if num_photos < budget and curve.due(num_photos):
+            curve.look(num_photos, fitted)
+
+    cpu, wall = time.process_time(), time.perf_counter()
+    fitted = fit(look)
+    cost = spent(cpu, wall, curve)
+    evaluation = trial.evaluate(fitted, task)
+    curve.points.append((budget, float(evaluation.values("psnr").mean())))
+    return cell_content(trial, evaluation, cost | {"curve": rounded(curve)})
+
+
 def spent(cpu: float, wall: float, curve: Curve) -> dict[str, Any]:
     """What a training has cost since its clocks showed `cpu` and `wall` [s], without the looks at it."""
     return {"cpu_seconds": round(time.process_time() - cpu - curve.cpu, 2),

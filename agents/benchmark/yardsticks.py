@@ -1,12 +1,11 @@
 """The benchmark's supervised yardsticks: how much of a protocol a plain network learns, told what is good."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from agents.baselines.regression import FieldNet, FreeRegression, FreshPairs, Regression, fit_field
 from agents.benchmark.methods import YARDSTICKS
-from agents.benchmark.trials import Trial, cell_content, curve_of, rounded, spent
+from agents.benchmark.trials import Trial, run_fitted
 from exposure_env.photos import Photo, thumbnail
 
 
@@ -38,21 +37,13 @@ def fresh_pairs(photos: Sequence[Photo], trial: Trial) -> FreshPairs:
 
 
 def run_yardstick(trial: Trial) -> dict[str, Any]:
-    """Trains and tests a yardstick, on `total_timesteps` photos; see `trials.run_learner`. The network isn't kept."""
-    task, config = trial.task, trial.config
-    kind, max_ev = FreeRegression if YARDSTICKS[trial.method]["free"] else Regression, task.config.max_ev
-    curve = curve_of(trial, task)
-    curve.look(0, kind(FieldNet(task.config.size), max_ev))
-    curve.cpu = curve.wall = 0.0  # the cost of the first look doesn't count
+    """Trains and tests a yardstick; see `trials.run_fitted`."""
+    config, task = trial.config, trial.task.config
+    kind = FreeRegression if YARDSTICKS[trial.method]["free"] else Regression
 
-    def look(num_photos: int, net: FieldNet) -> None:
-        if num_photos < config.total_timesteps and curve.due(num_photos):
-            curve.look(num_photos, kind(net, max_ev))
+    def fit(look: Callable[[int, Regression], None]) -> Regression:
+        return kind(fit_field(yardstick_pairs(trial), num_photos=config.total_timesteps, space=task.space,
+                              seed=config.seed, device=config.device,
+                              look=lambda number, net: look(number, kind(net, task.max_ev))), task.max_ev)
 
-    cpu, wall = time.process_time(), time.perf_counter()
-    net = fit_field(yardstick_pairs(trial), num_photos=config.total_timesteps, space=task.config.space,
-                    seed=config.seed, device=config.device, look=look)
-    cost = spent(cpu, wall, curve)
-    evaluation = trial.evaluate(kind(net, max_ev), task)
-    curve.points.append((config.total_timesteps, float(evaluation.values("psnr").mean())))
-    return cell_content(trial, evaluation, cost | {"curve": rounded(curve)})
+    return run_fitted(trial, kind(FieldNet(task.size), task.max_ev), fit)

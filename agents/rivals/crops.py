@@ -20,6 +20,7 @@ class Pairs(Protocol):
 
     def batch(self, num: int) -> tuple[Tensor, Tensor]:
         """Wrong photos and their good versions, (num, size, size, 3) float32 each, in [0, 1]."""
+        ...
 
 
 class Crops:
@@ -51,6 +52,11 @@ class Crops:
         top, left = (int(self.rng.integers(side - self.size + 1)) for side in image.shape[:2])
         crop = image[top : top + self.size, left : left + self.size]
         return (crop[:, ::-1] if self.rng.random() < 0.5 else crop).transpose(2, 0, 1)
+
+
+def batches_of_both(inputs: Crops, experts: Crops, device: str) -> Callable[[int], list[Tensor]]:
+    """A function from a number to as many photos to retouch, and as many experts' photos, on the device."""
+    return lambda num: [source.batch(num).to(device) for source in (inputs, experts)]
 
 
 def check_amount(num_photos: int, batch_size: int) -> None:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.rivals.crops import Crops, Look, Retouch, check_amount
-from agents.rivals.games import check_weights, least_squares, mistaken, play, step, told_apart
+from agents.rivals.crops import Crops, Look, Retouch, batches_of_both, check_amount
+from agents.rivals.games import BETAS, adam, check_rates, check_weights, least_squares, mistaken, play, step, told_apart
 from agents.rivals.translation import Generator, Norm, PatchDiscriminator, Translation
 
 
@@ -77,9 +77,8 @@ class CycleGAN:
         self.of_experts, self.of_inputs = (
             PatchDiscriminator(discriminator_width, patch_halvings, discriminator_norm).to(device) for _ in range(2))
         self.pools = [ImagePool(pool_size, [seed, which]) for which in range(2)]
-        self.optimizers = [torch.optim.Adam([*one.parameters(), *other.parameters()], rate, (0.5, 0.999))
-                           for one, other, rate in ((self.forth, self.back, learning_rate),
-                                                    (self.of_experts, self.of_inputs, discriminator_learning_rate))]
+        self.optimizers = [adam((self.forth, self.back), learning_rate, BETAS),
+                           adam((self.of_experts, self.of_inputs), discriminator_learning_rate, BETAS)]
 
     def update(self, inputs: Tensor, experts: Tensor) -> dict[str, float]:
         """Takes one step of the generators, then one of the discriminators.
@@ -153,13 +152,13 @@ def fit_cyclegan(inputs: Crops, experts: Crops, *, num_photos: int, seed: int = 
     if min(inputs.size, experts.size) < (least := 4 * 2**patch_halvings):
         raise ValueError(f"with patch_halvings={patch_halvings} crops must be of at least {least} px, not "
                          f"{min(inputs.size, experts.size)}")
-    check_weights(discriminator_learning_rate)
-    check_weights(learning_rate, cycle_weight=cycle_weight, identity_weight=identity_weight)
+    check_rates(learning_rate=learning_rate, discriminator_learning_rate=discriminator_learning_rate)
+    check_weights(cycle_weight=cycle_weight, identity_weight=identity_weight)
     torch.manual_seed(seed)
     game = CycleGAN(width=width, num_blocks=num_blocks, discriminator_width=discriminator_width,
                     patch_halvings=patch_halvings, norm=norm, discriminator_norm=discriminator_norm,
                     learning_rate=learning_rate, discriminator_learning_rate=discriminator_learning_rate,
                     cycle_weight=cycle_weight, identity_weight=identity_weight, pool_size=pool_size,
                     seed=seed, device=device)
-    return play(game, lambda num: [source.batch(num).to(device) for source in (inputs, experts)],
-                Translation(game.forth, inputs.size), num_photos=num_photos, batch_size=batch_size, look=look)
+    return play(game, batches_of_both(inputs, experts, device), Translation(game.forth, inputs.size),
+                num_photos=num_photos, batch_size=batch_size, look=look)

@@ -5,7 +5,6 @@ within each small window it is taken to be slope * guide + offset, in each chann
 too. Slopes and offsets are fitted on the thumbnail, enlarged, and applied to the photo's own guide.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -14,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.rivals.crops import Look, Pairs, Retouch, check_amount
+from agents.rivals.games import step
+from agents.rivals.guided_filter import corrected, linear_models
 from exposure_env.photos import check_photo, thumbnail
-from exposure_env.resizing import resized, strips
 
 DILATIONS = (1, 2, 4, 8, 1)  # of the convolutions: the last pixel sees 33 px
 
@@ -74,48 +74,6 @@ class GuidedNet(nn.Module):
         return photos + slopes * self.guide(photos) + offsets
 
 
-def linear_models(guide: Tensor, target: Tensor, radius: int = 1, epsilon: float = 1e-4) -> tuple[Tensor, Tensor]:
-    """The slopes and offsets, (N, C, H, W) each, by which the guide gives the target.
-
-    Args:
-        guide: (N, C, H, W) floats.
-        target: Likewise.
-        radius: Radius of the windows [px], which are cut off at the border.
-        epsilon: Added to the guide's variance: where that is much less, the slope is 0 and the target is averaged.
-    """
-    mean_guide, mean_target = _mean(guide, radius), _mean(target, radius)
-    variance = (_mean(guide * guide, radius) - mean_guide * mean_guide).clamp(min=0)
-    slopes = (_mean(guide * target, radius) - mean_guide * mean_target) / (variance + epsilon)
-    offsets = mean_target - slopes * mean_guide
-    return _mean(slopes, radius), _mean(offsets, radius)
-
-
-def _mean(planes: Tensor, radius: int) -> Tensor:
-    return functional.avg_pool2d(planes, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
-
-
-def corrected(photo: np.ndarray, slopes: Tensor, offsets: Tensor, guide: Callable[[Tensor], Tensor]) -> np.ndarray:
-    """The photo plus the correction that its guide gives, clipped to [0, 1].
-
-    Args:
-        photo: (H, W, 3) float32.
-        slopes: (1, 3, h, w), see `linear_models`; enlarged linearly.
-        offsets: Likewise.
-        guide: Function from the photo, or some rows of it, (1, 3, rows, W), to its guide, alike, pixel by pixel.
-
-    Returns:
-        (H, W, 3) float32.
-    """
-    slopes, offsets = (resized(np.ascontiguousarray(each[0].permute(1, 2, 0).cpu().numpy()), *photo.shape[:2])
-                       for each in (slopes, offsets))
-    result = offsets
-    for rows in strips(photo):  # of the guide, there is no copy at full size
-        with torch.inference_mode():
-            planes = guide(torch.as_tensor(photo[rows]).permute(2, 0, 1)[None])[0]
-        result[rows] += slopes[rows] * planes.permute(1, 2, 0).cpu().numpy() + photo[rows]
-    return np.clip(result, 0, 1, out=result)
-
-
 def retouched(net: GuidedNet, photo: np.ndarray) -> np.ndarray:
     """The photo at its own size, (H, W, 3) float32 in [0, 1].
 
@@ -162,13 +120,10 @@ def fit_deep_guided_filter(pairs: Pairs, *, num_photos: int, seed: int = 0, devi
     optimizer = torch.optim.Adam(net.parameters())
     # of one step or two, PyTorch's own schedule can't be
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=max(steps, 10))
-    for step in range(steps):
+    for number in range(1, steps + 1):
         wrong, good = (each.permute(0, 3, 1, 2).to(device) for each in pairs.batch(batch_size))
-        loss = functional.mse_loss(net.train()(wrong), good)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        step(optimizer, functional.mse_loss(net.train()(wrong), good))
         schedule.step()
         if look is not None:
-            look((step + 1) * batch_size, partial(retouched, net))
+            look(number * batch_size, partial(retouched, net))
     return partial(retouched, net.eval())

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.networks import Stack
-from agents.rivals.crops import Crops, Look, Retouch, check_amount
-from agents.rivals.games import check_weights, play, step
+from agents.rivals.crops import Crops, Look, Retouch, batches_of_both, check_amount
+from agents.rivals.games import adam, check_rates, check_weights, play, step
 from agents.rivals.translation import Translation
 
 
@@ -160,8 +160,8 @@ class Enhancer:
         self.n_critic, self.identity_weight, self.cycle_weight = n_critic, identity_weight, cycle_weight
         self.forth, self.back = (GlobalUNet(width, halvings).to(device) for _ in range(2))
         self.of_experts, self.of_inputs = (Critic(size, critic_width, critic_learning_rate, device) for _ in range(2))
-        self.optimizers = [torch.optim.Adam([*self.forth.parameters(), *self.back.parameters()], learning_rate,
-                                            (0.5, 0.9)), self.of_experts.optimizer, self.of_inputs.optimizer]
+        self.optimizers = [adam((self.forth, self.back), learning_rate, (0.5, 0.9)), self.of_experts.optimizer,
+                           self.of_inputs.optimizer]
 
     def update(self, inputs: Tensor, experts: Tensor) -> dict[str, float]:
         """Takes one step of the generators, then `n_critic` of the critics on what the generators made.
@@ -219,10 +219,11 @@ def fit_deep_photo_enhancer(inputs: Crops, experts: Crops, *, num_photos: int, s
         ValueError: If a number is too small, or a weight negative.
     """
     check_amount(num_photos, batch_size)
-    check_weights(learning_rate, identity_weight=identity_weight, cycle_weight=cycle_weight)
+    check_rates(learning_rate=learning_rate)
+    check_weights(identity_weight=identity_weight, cycle_weight=cycle_weight)
     torch.manual_seed(seed)
     game = Enhancer(inputs.size, width=width, halvings=halvings, critic_width=critic_width, n_critic=n_critic,
                     learning_rate=learning_rate, critic_learning_rate=critic_learning_rate,
                     identity_weight=identity_weight, cycle_weight=cycle_weight, device=device)
-    return play(game, lambda num: [source.batch(num).to(device) for source in (inputs, experts)],
-                Translation(game.forth, inputs.size), num_photos=num_photos, batch_size=batch_size, look=look)
+    return play(game, batches_of_both(inputs, experts, device), Translation(game.forth, inputs.size),
+                num_photos=num_photos, batch_size=batch_size, look=look)

@@ -8,30 +8,18 @@ hand for that; the generator is narrower, works at half the resolution, learns a
 batch normalisation. For a version that learns from unpaired photos see `wespe`.
 """
 
-from typing import Protocol
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from agents.networks import Stack
-from agents.rivals.crops import Look, Retouch, check_amount
+from agents.rivals.crops import Look, Pairs, Retouch, check_amount
 from agents.rivals.features import TurnNet, fit_features
-from agents.rivals.games import check_weights, cross_entropy, mistaken, play, step, told_apart
+from agents.rivals.games import check_rates, check_weights, cross_entropy, mistaken, play, step, told_apart
 from agents.rivals.losses import blurred, grey, total_variation
 from agents.rivals.translation import Generator, Translation
 
 FEATURE_SHARE = 0.5  # images that the content network learns from, for each that the generator learns from
-
-
-class Pairs(Protocol):
-    """A source of pairs, such as `baselines.regression.FreshPairs`."""
-
-    size: int  # side of the images [px]
-
-    def batch(self, num: int) -> tuple[Tensor, Tensor]:
-        """Photos to retouch and their good versions, (num, size, size, 3) float32 in [0, 1] each."""
-        ...
 
 
 class DPED:
@@ -117,7 +105,8 @@ def fit_dped(pairs: Pairs, *, num_photos: int, seed: int = 0, device: str = "cpu
     check_amount(num_photos, batch_size)
     weights = {"colour_weight": colour_weight, "texture_weight": texture_weight, "content_weight": content_weight,
                "smoothness_weight": smoothness_weight}
-    check_weights(learning_rate, **weights)
+    check_rates(learning_rate=learning_rate)
+    check_weights(**weights)
     torch.manual_seed(seed)
     content = fit_features(lambda num: _planes(pairs.batch(num)[1]), num_photos=round(FEATURE_SHARE * num_photos),
                            device=device)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agents.rivals.games import step
+
 NUM_TURNS = 4
 
 
@@ -74,9 +76,6 @@ def fit_features(draw: Callable[[int], Tensor], *, num_photos: int, batch_size: 
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=max(steps, 2))
     for _ in range(steps):
         images, turns = turned(draw(batch_size).to(device))
-        loss = functional.cross_entropy(net(images), turns)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        step(optimizer, functional.cross_entropy(net(images), turns))
         schedule.step()
     return net.eval().requires_grad_(False)

@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from agents.rivals.crops import Look, Retouch
 
+BETAS = (0.5, 0.999)  # of Adam, where generators and discriminators learn from one another (Radford et al., 2016)
+
 
 class Game(Protocol):
     """Networks that learn together."""
@@ -85,14 +87,28 @@ def step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.step()
 
 
-def check_weights(learning_rate: float, **weights: float) -> None:
-    """Checks numbers that training depends on.
+def adam(nets: Sequence[nn.Module], learning_rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
+    """An optimizer of all the networks' weights."""
+    return torch.optim.Adam([weights for net in nets for weights in net.parameters()], learning_rate, betas)
+
+
+def check_rates(**rates: float) -> None:
+    """Checks learning rates, given by their names.
 
     Raises:
-        ValueError: If the learning rate isn't positive, or a weight is negative.
+        ValueError: If one isn't positive.
     """
-    if not learning_rate > 0:
-        raise ValueError(f"learning_rate must be positive, not {learning_rate}")
+    for name, rate in rates.items():
+        if not rate > 0:
+            raise ValueError(f"{name} must be positive, not {rate}")
+
+
+def check_weights(**weights: float) -> None:
+    """Checks weights of losses, given by their names.
+
+    Raises:
+        ValueError: If one is negative.
+    """
     for name, weight in weights.items():
         if not weight >= 0:
             raise ValueError(f"{name} must not be negative, but it is {weight}")

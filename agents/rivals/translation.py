@@ -3,18 +3,18 @@
 import math
 from typing import Literal
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agents.rivals.guided_filter import corrected, linear_models
 from exposure_env.photos import check_photo, thumbnail
 
 Norm = Literal["none", "instance"]
 LEAST = 16  # smallest side that goes through the layers [px]
 SHOWN = 1.25  # a photo's shorter side over that of a crop: the benchmark's crops show 60 to 100 % of it
-WINDOW = (5, 5)  # of the guided filter [px of the reduced photo]
+RADIUS = 2  # of the guided filter's windows [px of the reduced photo]
 SMOOTH = 1e-3  # variance of a window from which a correction follows its detail
 
 
@@ -163,8 +163,7 @@ class Translation:
 def guided(photo: np.ndarray, small: np.ndarray, result: np.ndarray) -> np.ndarray:
     """What was done to a reduced photo, done to the photo itself.
 
-    Within small windows, what is added to a channel is fitted as slope * channel + offset of the reduced photo; slopes
-    and offsets are enlarged, and applied to the photo (the fast guided filter: He and Sun, arXiv:1505.00996, 2015).
+    What is added to a channel is fitted to that channel of the reduced photo, see `guided_filter`.
     Where a window is flat the slope is 0, so that fine detail stays as it is.
 
     Args:
@@ -175,13 +174,5 @@ def guided(photo: np.ndarray, small: np.ndarray, result: np.ndarray) -> np.ndarr
     Returns:
         (H, W, 3) float32 in [0, 1].
     """
-    def mean(planes: np.ndarray) -> np.ndarray:
-        return cv2.boxFilter(planes, -1, WINDOW, borderType=cv2.BORDER_REFLECT)
-
-    added = result - small
-    before, after = mean(small), mean(added)
-    slope = (mean(small * added) - before * after) / (mean(small * small) - before**2 + SMOOTH)
-    offset = after - slope * before
-    size = photo.shape[1::-1]
-    slope, offset = (cv2.resize(mean(planes), size, interpolation=cv2.INTER_LINEAR) for planes in (slope, offset))
-    return np.clip(photo + slope * photo + offset, 0, 1)
+    guide, added = (torch.as_tensor(planes.transpose(2, 0, 1)[None]) for planes in (small, result - small))
+    return corrected(photo, *linear_models(guide, added, RADIUS, SMOOTH), lambda planes: planes)

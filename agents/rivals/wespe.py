@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.networks import Stack
-from agents.rivals.crops import Crops, Look, Retouch, check_amount
+from agents.rivals.crops import Crops, Look, Retouch, batches_of_both, check_amount
 from agents.rivals.dped import FEATURE_SHARE
 from agents.rivals.features import TurnNet, fit_features
-from agents.rivals.games import check_weights, cross_entropy, mistaken, play, step, told_apart
+from agents.rivals.games import BETAS, adam, check_rates, check_weights, cross_entropy, mistaken, play, step, told_apart
 from agents.rivals.losses import blurred, grey, total_variation
 from agents.rivals.translation import Generator, Translation
 
@@ -50,9 +50,8 @@ class WESPE:
         self.forth, self.back = (Generator(width, num_blocks, halvings, kernel=5).to(device) for _ in range(2))
         self.of_colours, self.of_textures = (Stack(channels, size, 1, discriminator_width).to(device)
                                              for channels in (3, 1))
-        self.optimizers = [torch.optim.Adam([*one.parameters(), *other.parameters()], rate, (0.5, 0.999))
-                           for one, other, rate in ((self.forth, self.back, learning_rate),
-                                                    (self.of_colours, self.of_textures, discriminator_learning_rate))]
+        self.optimizers = [adam((self.forth, self.back), learning_rate, BETAS),
+                           adam((self.of_colours, self.of_textures), discriminator_learning_rate, BETAS)]
 
     def update(self, inputs: Tensor, experts: Tensor) -> dict[str, float]:
         """Takes one step of the generators, then one of the discriminators.
@@ -120,13 +119,13 @@ def fit_wespe(inputs: Crops, experts: Crops, *, num_photos: int, seed: int = 0, 
         raise ValueError(f"inputs and experts must be of one size, not {inputs.size} and {experts.size} px")
     weights = {"colour_weight": colour_weight, "texture_weight": texture_weight, "content_weight": content_weight,
                "cycle_weight": cycle_weight, "smoothness_weight": smoothness_weight}
-    check_weights(discriminator_learning_rate)
-    check_weights(learning_rate, **weights)
+    check_rates(learning_rate=learning_rate, discriminator_learning_rate=discriminator_learning_rate)
+    check_weights(**weights)
     torch.manual_seed(seed)
     content = fit_features(lambda num: torch.cat([inputs.batch(num - num // 2), experts.batch(num // 2)]),
                            num_photos=round(FEATURE_SHARE * num_photos), device=device)
     game = WESPE(content, inputs.size, width=width, num_blocks=num_blocks, halvings=halvings,
                  discriminator_width=discriminator_width, learning_rate=learning_rate,
                  discriminator_learning_rate=discriminator_learning_rate, device=device, **weights)
-    return play(game, lambda num: [source.batch(num).to(device) for source in (inputs, experts)],
-                Translation(game.forth, inputs.size), num_photos=num_photos, batch_size=batch_size, look=look)
+    return play(game, batches_of_both(inputs, experts, device), Translation(game.forth, inputs.size),
+                num_photos=num_photos, batch_size=batch_size, look=look)

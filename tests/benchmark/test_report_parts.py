@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from agents.benchmark.kept_pictures import keep_pictures, read_pictures
+from agents.benchmark.making import make_benchmark
+from agents.benchmark.report.content import command_of
 from agents.benchmark.report.drawings import INK, short, spread_out, svg
 from agents.benchmark.report.names import file_names, printable
 from agents.benchmark.report.pictures import Pictures, are_of_segments, ev_map, segments_of
@@ -113,3 +115,12 @@ def test_drawings_take_the_colours_of_the_page_and_names_as_they_are():
     ids = [each.get("id") for each in root.iter() if each.get("id")]
     assert ids and len(ids) == len(set(ids)) and all(each.startswith("mine-") for each in ids)
     assert "width" not in root.attrib and "dc:date" not in drawing
+
+
+@pytest.mark.parametrize("given, said", [
+    ({}, ""), ({"budget": "small"}, " --budget 0.25"), ({"budget": 0.5}, " --budget 0.5"),
+    ({"timesteps": 900}, " --timesteps 900"),
+    ({"budget": "small", "max_segments": 2}, " --budget 0.25 --max-segments 2"),
+])  # fmt: skip
+def test_the_command_has_the_budget_as_it_was_given(given, said):
+    assert command_of(make_benchmark("sample-v1", **given), []) == f"exposure benchmark sample-v1{said} --report REPORT"

@@ -131,7 +131,8 @@ def test_settings_that_make_no_sense_are_named(sample_photos):
                         (dict(norm="batch"), "norm must be"), (dict(width=0), "width and num_blocks"),
                         (dict(discriminator_width=0), "width and halvings"),
                         (dict(patch_halvings=4), "patch_halvings=4 crops must be of at least 64 px, not 32"),
-                        (dict(discriminator_learning_rate=-1.0), "learning_rate must be positive, not -1.0"),
+                        (dict(discriminator_learning_rate=-1.0),
+                         "discriminator_learning_rate must be positive, not -1.0"),
                         (dict(batch_size=0), "at least 1")):
         assert wrong.keys() < inspect.signature(fit_cyclegan).parameters.keys()
         with pytest.raises(ValueError, match=said):

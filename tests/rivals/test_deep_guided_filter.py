@@ -9,11 +9,10 @@ from agents.baselines.regression import FreshPairs
 from agents.rivals.deep_guided_filter import (
     AdaptiveNorm,
     GuidedNet,
-    corrected,
     fit_deep_guided_filter,
-    linear_models,
     retouched,
 )
+from agents.rivals.guided_filter import corrected, linear_models
 from exposure_env.photos import Misexpose, Photo, sample_photos, thumbnail
 
 pytestmark = pytest.mark.usefixtures("one_thread")

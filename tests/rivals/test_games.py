@@ -7,7 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from agents.rivals.games import check_weights, cross_entropy, least_squares, mistaken, play, step, told_apart
+from agents.rivals.games import (
+    check_rates,
+    check_weights,
+    cross_entropy,
+    least_squares,
+    mistaken,
+    play,
+    step,
+    told_apart,
+)
 
 
 def test_losses_by_hand():
@@ -63,9 +72,10 @@ def test_the_rate_stays_for_half_of_the_steps_then_falls_to_0():
 
 
 def test_weights_that_make_no_sense_are_named():
-    check_weights(1e-3, some_weight=0.0)
+    check_rates(learning_rate=1e-3)
+    check_weights(some_weight=0.0)
     for rate in (0.0, -1.0, math.nan):
         with pytest.raises(ValueError, match=f"learning_rate must be positive, not {rate}"):
-            check_weights(rate)
+            check_rates(learning_rate=rate)
     with pytest.raises(ValueError, match="other_weight must not be negative, but it is -2"):
-        check_weights(1e-3, some_weight=1.0, other_weight=-2)
+        check_weights(some_weight=1.0, other_weight=-2)

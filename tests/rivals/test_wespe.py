@@ -71,7 +71,8 @@ def test_settings_that_make_no_sense_are_named(sample_photos):
     with pytest.raises(ValueError, match="of one size, not 32 and 16 px"):
         fit_wespe(source, Crops(sample_photos, 16), num_photos=2)
     for wrong, said in ((dict(learning_rate=0.0), "learning_rate must be positive, not 0.0"),
-                        (dict(discriminator_learning_rate=-1.0), "learning_rate must be positive, not -1.0"),
+                        (dict(discriminator_learning_rate=-1.0),
+                         "discriminator_learning_rate must be positive, not -1.0"),
                         (dict(width=0), "width and num_blocks"), (dict(batch_size=0), "at least 1"),
                         *((dict([(f"{name}_weight", -1.0)]), f"{name}_weight must not be negative, but it is -1.0")
                           for name in ("colour", "texture", "content", "cycle", "smoothness"))):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from agents.benchmark.cells import QUICK, Benchmark
 from agents.benchmark.fingerprints import fingerprint
 from agents.benchmark.kept_pictures import SUFFIX, read_pictures
+from agents.benchmark.making import shortened
 from agents.benchmark.measures import photograph
 from agents.benchmark.methods import BASELINES
 from agents.benchmark.own_rewards import PREFIX
@@ -165,6 +166,10 @@ def command_of(benchmark: Benchmark, systems: Sequence[System], reference: str |
         words += ["--seeds", *map(str, seeds)]
     settings = PROTOCOLS[benchmark.protocol].settings | (QUICK if benchmark.quick else {})
     usual = replace(PRESETS["recommended"], **settings)
+    share = benchmark.config.total_timesteps / usual.total_timesteps
+    if benchmark.config.warm_start != usual.warm_start and benchmark.config.warm_start == (
+            shorter := shortened(usual, share)).warm_start:
+        words, usual = [*words, "--budget", f"{share:g}"], shorter
     for name, option in OPTIONS.items():
         if (value := getattr(benchmark.config, name)) != getattr(usual, name):
             words += [option, str(value)]
