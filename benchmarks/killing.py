@@ -1,7 +1,7 @@
 """Kill `exposure benchmark` at ten random moments, and see what is left: nothing but finished cells.
 
 python benchmarks/killing.py (a quarter of an hour on two processors)
-python benchmarks/killing.py --quick (half a minute: one kill)
+python benchmarks/killing.py --quick (half a minute: one kill, of baselines)
 
 The command runs on the sample photos with two cells at once. It is killed by SIGTERM, by kill -9, by Ctrl-C's signal,
 and by kill -9 of one of its workers, each time after it was started again in the same folder, until it is finished.
@@ -41,9 +41,9 @@ class Three(kills.Benchmarking):
 
 
 class Two(kills.Benchmarking):
-    """A learner and a baseline."""
+    """Two baselines."""
 
-    methods, seeds = ("identity", "regression"), (0,)
+    methods, seeds = ("identity", "constant EV"), (0,)
 
 
 def main() -> int:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import wasserstein_distance
 
 from agents.evaluation.judging import Evaluation, PhotoRecord
 from agents.evaluation.metrics import delta_e, mse_uint8_wrapped, psnr_uint8_wrapped
@@ -65,6 +64,8 @@ def set_distances(ours: np.ndarray, theirs: np.ndarray) -> list[float]:
         ours: (N, 3), a row of `image_statistics` for each photo.
         theirs: (M, 3), likewise.
     """
+    from scipy.stats import wasserstein_distance  # here, as it takes half a second to load
+
     return [float(wasserstein_distance(*columns)) for columns in zip(ours.T, theirs.T, strict=True)]
 
 

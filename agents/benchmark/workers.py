@@ -151,7 +151,7 @@ def _last_error(lines: Sequence[str]) -> str:
 
 
 def main() -> None:
-    """Runs the orders that the first line of standard input gives as JSON, in this process.
+    """Runs the orders that the first line of standard input gives as JSON, in this process, and ends it.
 
     The last line of standard error tells the errors, if there are any, as JSON.
     """
@@ -169,7 +169,10 @@ def main() -> None:
         except Exception as error:  # the other orders have nothing to do with it
             errors.append(_last_error(format_exception_only(error)))
     if any(errors):
-        sys.exit(ERRORS + json.dumps(errors))
+        print(ERRORS + json.dumps(errors), file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(any(errors))  # all is written, and to take Torch and Numba down in order would take most of a second
 
 
 def _end_with_parent() -> None:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
 from agents.evaluation.metrics import mse, pearson, psnr, ssim
 from agents.playing import Photos, Policy, paired_scenes, play
@@ -48,8 +47,11 @@ class PhotoRecord(NamedTuple):
         Segments without a pixel are left out. NaN if the EVs differ by less than `SAME_EV`.
         """
         evs = [ev for ev, area in zip(self.evs, self.areas, strict=True) if area > 0]
-        alike = len(evs) < 2 or np.ptp(evs) < SAME_EV
-        return float("nan") if alike else pearson(list(enumerate(rankdata(evs))))
+        if len(evs) < 2 or np.ptp(evs) < SAME_EV:
+            return float("nan")
+        from scipy.stats import rankdata  # here, as it takes half a second to load
+
+        return pearson(list(enumerate(rankdata(evs))))
 
 
 class Evaluation(NamedTuple):

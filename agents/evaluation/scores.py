@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from agents.evaluation.metrics import iqm
 from agents.evaluation.statistics import Interval
@@ -197,7 +197,7 @@ def _ends(value: np.ndarray, parts: Sequence[tuple[np.ndarray, int]], confidence
     total = variances.sum(0)
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = np.where(total > 0, total**2 / (variances**2 / freedoms).sum(0), np.inf)
-    half = stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(total)
+    half = stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(total)
     return np.stack([value - half, value + half], -1)
 
 

@@ -15,7 +15,7 @@ from exposure_env.image import expose
 from tests.repository import ROOT
 
 TINY = ["--total-timesteps", "60", "--num-envs", "4", "--n-batches", "1", "--batch-size", "4", "--width", "4",
-        "--warm-up", "2", "--n-critic", "1", "--discriminator-batch-size", "4", "--device", "cpu"]
+        "--warm-up", "2", "--warm-start", "2", "--n-critic", "1", "--discriminator-batch-size", "4", "--device", "cpu"]
 MAKE, MODEL_TAG, ARTIST_TAG, ORIENTATION_TAG = 271, 272, 315, 274
 
 

@@ -78,7 +78,7 @@ def test_weights_that_are_not_finite_end_it_at_once(tmp_path):
 
 
 def test_the_command_says_why_and_returns_3(tmp_path, capsys):
-    arguments = ["train", "--out", str(tmp_path / "run"), "quick"]
+    arguments = ["train", "--out", str(tmp_path / "run"), "quick", "--warm-start", "2"]
     for name in ("total_timesteps", "num_envs", "n_batches", "batch_size", "width", "warm_up", "n_critic", "device"):
         arguments += [f"--{name.replace('_', '-')}", str(getattr(TINY, name))]
     assert main([*arguments, "--discriminator-learning-rate", "1e30"]) == 3

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 SETTINGS = [word for name in ("total_timesteps", "device", "num_envs", "n_batches", "batch_size", "width", "warm_up",
                               "n_critic", "discriminator_batch_size", "checkpoint_every", "critic_steps")
-            for word in (f"--{name.replace('_', '-')}", str(getattr(KEPT, name)))]
+            for word in (f"--{name.replace('_', '-')}", str(getattr(KEPT, name)))] + ["--warm-start", "3"]
 
 
 @pytest.fixture(scope="module")
