@@ -214,7 +214,7 @@ def students(port: int, process: subprocess.Popen, config: BenchmarkPlaying) -> 
 def main(config: BenchmarkPlaying) -> None:
     """Start a server, and measure both."""
     if config.quick:
-        config = BenchmarkPlaying(seconds=6, students=4, pause=config.pause, moves=3)
+        config = BenchmarkPlaying(seconds=3, students=3, pause=config.pause, moves=2)
     with served() as (port, process):
         slider(port, config.moves)
         students(port, process, config)

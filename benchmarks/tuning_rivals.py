@@ -28,6 +28,16 @@ from exposure_env.files import ImageFile, save_image
 from tuning import held_out
 
 SPACES: dict[str, dict[str, list[Any]]] = {  # what is tried of each rival's settings; names are those of its `fit`
+    "Exposure": {
+        "learning_rate": [1e-5, 3e-5, 1e-4],
+        "choice_learning_rate": [1e-4, 3e-4],
+        "discriminator_learning_rate": [2e-4, 5e-4, 1e-3],
+        "learning_rate_decay": [0.1, 0.3],
+        "reward_scale": [0.02, 0.05, 0.1],
+        "n_critic": [5, 10],
+        "averaging": [0.98, 0.995],
+        "max_steps": [3, 5],
+    },
     "CycleGAN": {
         "learning_rate": [2e-4, 5e-4, 1e-3],
         "discriminator_learning_rate": [2e-4, 1e-3],
@@ -55,6 +65,22 @@ SPACES: dict[str, dict[str, list[Any]]] = {  # what is tried of each rival's set
         "cycle_weight": [3.0, 10.0, 30.0],
         "smoothness_weight": [0.0, 0.1],
         "halvings": [1, 2],
+    },
+    "DPE": {
+        "learning_rate": [3e-4, 1e-3, 2e-3],
+        "critic_learning_rate": [3e-4, 1e-3],
+        "n_critic": [1, 2],
+        "identity_weight": [100.0, 300.0, 1000.0],
+        "cycle_weight": [300.0, 1000.0, 3000.0],
+        "width": [8, 12],
+    },
+    "DGF, paired": {
+        "learning_rate": [1e-3, 3e-3],
+        "batch_size": [16, 32],
+        "side": [16, 32],
+        "width": [16, 24, 32],
+        "radius": [1, 2],
+        "epsilon": [1e-5, 1e-4, 1e-3],
     },
 }
 SHOWN = 8  # photos in a picture

@@ -7,6 +7,7 @@ that follow from others are left out. Imports inside functions and for types alo
 """
 
 import ast
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,8 +21,14 @@ def sources(package: str, root: Path = ROOT) -> dict[str, ast.Module]:
     for path in sorted((root / package).rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        found[name] = ast.parse(path.read_text("utf-8"), str(path))
+        found[name] = parsed(path.read_text("utf-8"), str(path))
     return found
+
+
+@cache
+def parsed(source: str, name: str) -> ast.Module:
+    """The syntax tree of a file's text; of the same text always the same, which nobody may change."""
+    return ast.parse(source, name)
 
 
 def imported(name: str, tree: ast.Module, known: set[str]) -> set[str]:

@@ -169,10 +169,10 @@ def main() -> None:
         except Exception as error:  # the other orders have nothing to do with it
             errors.append(_last_error(format_exception_only(error)))
     if any(errors):
-        print(ERRORS + json.dumps(errors), file=sys.stderr)
+        sys.exit(ERRORS + json.dumps(errors))
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(any(errors))  # all is written, and to take Torch and Numba down in order would take most of a second
+    os._exit(0)  # all is written, and to take Torch and Numba down in order would take most of a second
 
 
 def _end_with_parent() -> None:
