@@ -248,12 +248,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     config = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff)
     about = "Retouch photographs with an agent that exposes them segment by segment; train one, and judge it."
-    arguments = [*(sys.argv[1:] if arguments is None else arguments)]
+    as_program = arguments is None
+    arguments = [*(sys.argv[1:] if as_program else arguments)]
     if arguments[:2] == ["benchmark", "compare"]:  # no protocol is called so
         arguments[:2] = ["benchmark-compare"]
     command = tyro.cli(commands, prog="exposure", description=about, config=config, args=arguments)
     try:
-        with stoppable() if isinstance(command, Benchmark) else nullcontext():
+        with stoppable(last=as_program) if isinstance(command, Benchmark) else nullcontext():
             return command.run()
     except KeyboardInterrupt as error:
         if isinstance(command, Benchmark):

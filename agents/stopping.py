@@ -12,10 +12,14 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
+def stoppable(last: bool = False) -> Iterator[None]:
     """A block in which SIGTERM raises `Terminated`, once; while that is dealt with, further ones change nothing.
 
     Elsewhere than in a process's main thread, where Python takes no signals, nothing changes.
+
+    Args:
+        last: Whether the process ends after the block. SIGTERM is ignored from then on: the work is done or stopped
+            already, and the status has to say which while Python takes its modules down.
     """
     if current_thread() is not main_thread():
         yield
@@ -29,4 +33,4 @@ def stoppable() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if last else before)

@@ -303,8 +303,7 @@ class Benchmarking(Command):
             stopped = outcome.status == status and outcome.errors.endswith("the same command goes on.\n")
             early = outcome.status == -outcome.how and not outcome.errors  # Python or its modules were still loading
             early |= outcome.how == signal.SIGINT and "cells in" not in outcome.errors
-            printed = untimed(outcome.printed) == untimed(self.table)  # then Python was taking its modules down
-            finished = not missing and (outcome.status == 0 or outcome.status == -outcome.how and printed)
+            finished = outcome.status == 0 and not missing
             found += [] if stopped or early or finished else [f"{outcome.how.name} ends it with {outcome.status}"]
         if outcome.killed is None and outcome.status == 0 and untimed(outcome.printed) != untimed(self.table):
             found += ["the table is another in the end"]

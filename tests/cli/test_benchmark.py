@@ -89,6 +89,19 @@ def test_benchmark_names_what_is_missing(tmp_path, capsys):
     assert not (tmp_path / "cells").exists()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="SIGTERM is POSIX's")
+def test_sigterm_after_the_last_line_does_not_kill(tmp_path):
+    """While Python takes its modules down, which is most of a second; 143 if it came before the command had ended."""
+    arguments = ["benchmark", "sample-v1", "--quick", "--methods", "identity", "--seeds", "0", "--out", tmp_path]
+    assert run(*arguments) == 0
+    process = in_process(*arguments, cwd=tmp_path)
+    assert any(line.startswith("Protocol ") for line in iter(process.stdout.readline, ""))  # the last
+    time.sleep(0.1)  # it has returned by now, and is at its modules
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode in (0, 143)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="SIGINT is POSIX's")
 def test_an_interrupted_benchmark_leaves_no_process_and_no_half_cell(folders, tmp_path):
     process = in_process("benchmark", "misexposed", "--quick", "--timesteps", "10000000", "--methods", "II", "--seeds",
