@@ -12,7 +12,7 @@ from agents.benchmark.methods import BASELINES
 from agents.evaluation.scores import Scores
 
 COLUMNS = ("model", "dataset", "metric", "score", "seed", "photo", "photograph")
-METRICS = ("gain", "psnr", "mse", "ssim", "delta_e")  # gain and PSNR [dB], MSE on the scale of 0..255, CIEDE2000
+METRICS = ("gain", "psnr", "mse", "ssim", "delta_e", "lpips")  # gain and PSNR [dB], MSE of 0..255, CIEDE2000 as delta_e
 
 
 def long_form(cells: Sequence[dict[str, Any]]) -> str:
@@ -20,7 +20,7 @@ def long_form(cells: Sequence[dict[str, Any]]) -> str:
 
     The data set is the protocol; "photo" is the photo that was tested, "photograph" what it is a crop of: crops of one
     photograph are no independent photos. Baselines have the seed 0. SSIM is left out where a photo is too small for it,
-    and CIEDE2000 where a cell was made before it was measured.
+    CIEDE2000 where a cell was made before it was measured, and LPIPS where its weights were not there.
 
     Args:
         cells: See `results.read_cells`; unfinished folds are no hindrance.

@@ -75,4 +75,4 @@ def make_benchmark(protocol: str, photos: Path | None = None, inputs: Path | Non
     resolve_fusion(config.fusion)
     return Benchmark(protocol, {name: str(place) for name, place in folders.items()}, config,
                      str(out or Path("runs") / f"benchmark-{protocol}"), quick,
-                     {name: [*sources] for name, sources in (agents or {}).items()}, dict(rewards or {}))
+                     {name: [*sources] for name, sources in (agents or {}).items()}, dict(rewards or {}), share)

@@ -13,6 +13,7 @@ import torch
 
 from agents.evaluation.judging import Evaluation, PhotoRecord
 from agents.evaluation.metrics import delta_e, mse_uint8_wrapped, psnr_uint8_wrapped
+from agents.evaluation.perceptual import lpips
 from agents.evaluation.whole_photos import as_levels
 from agents.networks import statistics
 
@@ -23,7 +24,7 @@ except ImportError:  # not on Windows
 STATISTICS = ("luminance", "contrast", "saturation")
 LARGEST = (1.0, 0.5, 1.0)  # of each: half of the pixels black, half white have a standard deviation of 0.5
 NUM_BINS = 32  # of the histograms that are intersected
-OPTIONAL = ("delta_e", "mse_wrapped", "psnr_wrapped")  # means over photos, where every photo's entry has them
+OPTIONAL = ("delta_e", "mse_wrapped", "psnr_wrapped", "lpips")  # means over photos, where every photo's entry has them
 
 
 def summary(content: dict[str, Any]) -> dict[str, float | None]:
@@ -124,16 +125,18 @@ def image_statistics(image: np.ndarray) -> list[float]:
 
 
 def optional_numbers(image: np.ndarray, target: np.ndarray) -> dict[str, float]:
-    """The numbers of `OPTIONAL` for one result.
+    """The numbers of `OPTIONAL` for one result; LPIPS where it can be measured, see `perceptual.lpips`.
 
     Args:
         image: (H, W, 3) float32 in [0, 1], or uint8; floats are rounded to 8 bits for what wraps around.
         target: Likewise.
     """
     levels = [each if each.dtype == np.uint8 else as_levels(each) for each in (image, target)]
-    metrics = zip(OPTIONAL, (delta_e, mse_uint8_wrapped, psnr_uint8_wrapped), ((image, target), levels, levels),
-                  strict=True)
-    return {name: float(metric(*(each[None] for each in pair))[0]) for name, metric, pair in metrics}
+    metrics = {"delta_e": (delta_e, (image, target)), "mse_wrapped": (mse_uint8_wrapped, levels),
+               "psnr_wrapped": (psnr_uint8_wrapped, levels)}
+    if (distance := lpips()) is not None:
+        metrics["lpips"] = distance, (image, target)
+    return {name: float(metric(*(each[None] for each in pair))[0]) for name, (metric, pair) in metrics.items()}
 
 
 def plain(value: Any) -> Any:

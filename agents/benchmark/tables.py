@@ -111,6 +111,7 @@ class MethodRow(NamedTuple):
     improvement: Interval | None  # see `scores.probability_of_improvement` on the table's reference, over seeds; 0 to 1
     improvement_crossed: Interval | None  # the same, over seeds and photographs
     delta_e: float  # CIEDE2000
+    lpips: float  # where its weights were there, see `perceptual.lpips`
     intersection: float  # with the experts' photos' histograms, see `measures.intersections`
 
 
@@ -139,6 +140,7 @@ class Table(NamedTuple):
             "with step": [number(row.ev_step_correlation) for row in self.rows],
             "mean abs. EV": [number(row.mean_abs_ev) for row in self.rows],
             "ΔE": [number(row.delta_e) for row in self.rows],
+            "LPIPS": [number(row.lpips, ".3f") for row in self.rows],
             "distance": [number(row.distance, ".4f") for row in self.rows],
             f"distance minus {self.reference}'s": [with_ends(row.nearer, "+.4f") for row in self.rows],
             "CPU [s]": [number(row.cpu_seconds, ".0f") for row in self.rows],
@@ -146,7 +148,7 @@ class Table(NamedTuple):
             "seeds": [str(row.gain.n) for row in self.rows],
         }
         optional = (f"minus {self.reference}", f"minus {self.reference}, over photos too", "local minus global",
-                    f"distance minus {self.reference}'s", f"of the gain of {CEILING}", "ΔE")
+                    f"distance minus {self.reference}'s", f"of the gain of {CEILING}", "ΔE", "LPIPS")
         shown = {name: cells for name, cells in columns.items() if name not in optional or {*cells} - {UNKNOWN}}
         return [list(shown), *map(list, zip(*shown.values(), strict=True))]
 

@@ -199,13 +199,14 @@ def test_the_table_as_csv():
     assert (first["gain_low"], first["to_reference_mean"], ours["to_reference_mean"]) == ("", "", "-0.5")
 
 
-def test_colour_difference_has_a_column_where_it_was_measured_and_intersection_is_in_the_csv():
+def test_colour_difference_and_lpips_have_columns_where_they_were_measured_and_intersection_is_in_the_csv():
     cells = [cell("identity", 0, [15.0, 16.0]), cell("II", 0, [17.0, 18.0])]
-    assert "ΔE" not in columns(tables.table(tables.runs(cells)))["II"]
+    assert not {"ΔE", "LPIPS"} & set(columns(tables.table(tables.runs(cells)))["II"])
     for photo, value in zip(cells[1]["photos"], (3.0, 4.0), strict=True):
-        photo["delta_e"] = value
+        photo |= {"delta_e": value, "lpips": value / 10}
     table = tables.table(tables.runs(cells))
     assert columns(table)["II"]["ΔE"] == "3.50" and columns(table)["identity"]["ΔE"] == "-"
+    assert columns(table)["II"]["LPIPS"] == "0.350" and columns(table)["identity"]["LPIPS"] == "-"
     line = {each["method"]: each for each in csv.DictReader(io.StringIO(table.csv()))}["II"]
     # of luminance 0.5 for 0.4 and 0.6 nothing, of contrast 0.2 for 0.2 and 0.3 half, of saturation 0.3 for 0.3 all
     assert (line["delta_e"], line["intersection"]) == ("3.5", "0.5")

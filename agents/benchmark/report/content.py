@@ -165,11 +165,8 @@ def command_of(benchmark: Benchmark, systems: Sequence[System], reference: str |
     if seeds := sorted({run.seed for system in systems for run in system.runs if run.learned}):
         words += ["--seeds", *map(str, seeds)]
     settings = PROTOCOLS[benchmark.protocol].settings | (QUICK if benchmark.quick else {})
-    usual = replace(PRESETS["recommended"], **settings)
-    share = benchmark.config.total_timesteps / usual.total_timesteps
-    if benchmark.config.warm_start != usual.warm_start and benchmark.config.warm_start == (
-            shorter := shortened(usual, share)).warm_start:
-        words, usual = [*words, "--budget", f"{share:g}"], shorter
+    usual = shortened(replace(PRESETS["recommended"], **settings), benchmark.share)
+    words += ["--budget", f"{benchmark.share}"] if benchmark.share != 1 else []
     for name, option in OPTIONS.items():
         if (value := getattr(benchmark.config, name)) != getattr(usual, name):
             words += [option, str(value)]
