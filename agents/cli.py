@@ -15,6 +15,7 @@ import tyro
 
 from agents.commands import AuditReward, CheckReward, Data, LearnPreferences, Play, Prefer, Retouch, Show, load
 from agents.errors import Diverged
+from agents.startup import collect_less
 from agents.stopping import Terminated, stoppable
 from agents.training.configuration import PRESETS, TrainConfig
 
@@ -248,7 +249,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     config = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff)
     about = "Retouch photographs with an agent that exposes them segment by segment; train one, and judge it."
-    as_program = arguments is None
+    if as_program := arguments is None:
+        collect_less()
     arguments = [*(sys.argv[1:] if as_program else arguments)]
     if arguments[:2] == ["benchmark", "compare"]:  # no protocol is called so
         arguments[:2] = ["benchmark-compare"]

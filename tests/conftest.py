@@ -1,5 +1,6 @@
 """Photographs for the tests: real ones from a folder where there is one, and scikit-image's, which are always there."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -11,11 +12,22 @@ import pytest
 import skimage.data
 import torch
 
+from agents.startup import collect_less
 from tests.repository import ROOT
 
 FOLDER = Path(os.environ.get("EXPOSURE_TEST_PHOTOS") or ROOT.parent / "shared" / "data")
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 NUM_PHOTOS = 12
+
+
+def pytest_configure():
+    """Spares what all tests load the garbage collector."""
+    collect_less()
+
+
+def pytest_collection_finish():
+    """Likewise, of the tests themselves."""
+    gc.freeze()
 
 
 def pytest_addoption(parser, pluginmanager):

@@ -22,7 +22,8 @@ FLOORS = {
         "kernels observations scenes", "task", "infos panels", "env vector white_box",
     ],
     "agents": [
-        "arrays encoding errors exploration json_files locks planes playing serving stopping typed vec_env weights",
+        "arrays encoding errors exploration json_files locks planes playing serving startup stopping typed vec_env "
+        "weights",
         "method networks segment_actor", "policy rewards",
         "baselines deep_exposure preferring rivals saved_agent",
         "animation evaluation retouching", "pictures", "training",

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from agents.benchmark.cells import QUICK
 from agents.json_files import read_json
 from agents.saved_agent import load_agent
 from exposure_env.files import ImageFile, save_image
+from tests.programs import start
 from tests.repository import ROOT
 
 PROGRAMS = sorted(path.relative_to(ROOT).as_posix() for folder in ("benchmarks", "examples")
@@ -36,13 +36,6 @@ def repository() -> set[str]:
         folders[:] = [name for name in folders if name not in CACHES]
         found |= {os.path.join(folder, name) for name in files}
     return found
-
-
-def start(program: str, *arguments, cwd: Path) -> subprocess.CompletedProcess:
-    """`python program ...` in another folder, as a user who has installed the package starts it."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "COLUMNS": "120"}
-    return subprocess.run([sys.executable, ROOT / program, *map(str, arguments)], cwd=cwd, env=environment,
-                          capture_output=True, text=True, timeout=240)
 
 
 @pytest.fixture
@@ -79,7 +72,8 @@ def with_quick(program: str, folder: Path) -> tuple[str, Path | None]:
     source = (ROOT / program).read_text()
     writes = re.search(r"^    out: ", source, re.MULTILINE) is not None or '"--out"' in source
     arguments = [*(["--out", out] if writes else []), *ARGUMENTS.get(program, [])]
-    done = start(program, "--quick", *arguments, cwd=cwd)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "COLUMNS": "120"}
+    done = start(ROOT / program, "--quick", *arguments, cwd=cwd, environment=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() and "Traceback" not in done.stderr and "Warning" not in done.stderr, done.stderr
     assert repository() <= before, "it wrote into the repository"

@@ -20,6 +20,8 @@ from threading import Event, Thread
 from traceback import format_exception_only
 from typing import Any
 
+from agents.startup import collect_less
+
 WORK = {  # modules with a `run_order`
     "cell": "agents.benchmark.cells", "claim": "agents.benchmark.claims.trainings", "matrix": "agents.auditing.matrix",
 }  # fmt: skip
@@ -155,6 +157,7 @@ def main() -> None:
 
     The last line of standard error tells the errors, if there are any, as JSON.
     """
+    collect_less()
     given = json.loads(sys.stdin.readline())
     Thread(target=_end_with_parent, daemon=True).start()
     import torch  # takes seconds, in which the parent may end, too

@@ -3,26 +3,21 @@
 import importlib
 import os
 import re
-import subprocess
 import sys
+from functools import partial
 
 import pytest
 
+from tests import programs
 from tests.lessons import EXERCISES, LESSONS
-from tests.repository import ROOT
 
 
 @pytest.fixture(scope="session")
 def start():
     """A function that runs `python path` in a folder, on the reduced budget and without a screen."""
     environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
-    environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "EXPOSURE_QUICK": "1"}
-
-    def run(path, cwd):
-        return subprocess.run([sys.executable, path], cwd=cwd, env=environment, capture_output=True, text=True,
-                              timeout=240)
-
-    return run
+    environment |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "EXPOSURE_QUICK": "1"}
+    return partial(programs.start, environment=environment)
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +28,7 @@ def told(start, tmp_path_factory):
     def run(name):
         if name not in kept:
             folder = tmp_path_factory.mktemp(name)
-            done = start(LESSONS / f"{name}.py", folder)
+            done = start(LESSONS / f"{name}.py", cwd=folder)
             assert done.returncode == 0, done.stderr
             assert "Warning" not in done.stderr and "Traceback" not in done.stderr, done.stderr
             assert not list(folder.iterdir()), "it left files behind"

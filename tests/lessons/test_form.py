@@ -41,7 +41,7 @@ def test_a_cell_with_a_figure_shows_it(name):
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_an_exercise_fails_unsolved_and_passes_solved(number, start, tmp_path):
-    unsolved, solved = (start(EXERCISES / f"{kind}_{number}.py", tmp_path) for kind in ("exercise", "solution"))
+    unsolved, solved = (start(EXERCISES / f"{kind}_{number}.py", cwd=tmp_path) for kind in ("exercise", "solution"))
     assert unsolved.returncode == 1 and not unsolved.stdout
     assert re.search(r"(AssertionError|NotImplementedError): \w", unsolved.stderr)
     assert number not in "123" or "NotImplementedError" in unsolved.stderr
