@@ -100,15 +100,16 @@ def _rectangles(scene: str, split: str) -> tuple[np.ndarray, int]:
     return dealt[_DEALT.index(split)], largest
 
 
-def _draw_crops(rectangles: np.ndarray, largest: int, uniform: np.ndarray) -> np.ndarray:
-    # uniform (N, 4) in [0, 1) -> (N, 3) of (top, left, side): a log-uniform side, then one of the rectangles with room
-    # for it, then a place in that.
-    side = np.floor(SMALLEST * (largest / SMALLEST) ** uniform[:, 0]).astype(int)
-    room = np.maximum(rectangles[:, None, 2:] - side[:, None] + 1, 0)  # (R, N, 2) places down and across
-    fitting = room.all(-1).cumsum(0)  # (R, N)
-    chosen = (fitting <= uniform[:, 1] * fitting[-1]).sum(0)
-    offset = np.floor(uniform[:, 2:] * room[chosen, np.arange(len(side))]).astype(int)
-    return np.column_stack([rectangles[chosen, :2] + offset, side])
+def _draw_crops(rectangles: np.ndarray, largest: int | np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    # rectangles (..., R, 4), largest (...), uniform (N, 4) in [0, 1) -> (..., N, 3) of (top, left, side): a log-uniform
+    # side, then one of the rectangles with room for it, then a place in that.
+    side = np.floor(SMALLEST * (np.asarray(largest)[..., None] / SMALLEST) ** uniform[:, 0]).astype(int)
+    room = np.maximum(rectangles[..., None, 2:] - side[..., None, :, None] + 1, 0)  # (..., R, N, 2) down and across
+    fitting = room.all(-1).cumsum(-2)  # (..., R, N)
+    chosen = (fitting <= uniform[:, 1] * fitting[..., -1:, :]).sum(-2)
+    places = np.take_along_axis(room, chosen[..., None, :, None], -3)[..., 0, :, :]
+    corner = np.take_along_axis(rectangles[..., :2], chosen[..., None], -2)
+    return np.concatenate([corner + np.floor(uniform[:, 2:] * places).astype(int), side[..., None]], -1)
 
 
 @lru_cache(maxsize=1)
@@ -140,20 +141,19 @@ def _partition(scene: str, candidates: int = 300) -> tuple[np.ndarray, int, np.n
     planes = np.concatenate([image, grey, grey**2], -1, dtype=np.float64)
     sums = np.pad(planes.cumsum(0).cumsum(1), ((1, 0), (1, 0), (0, 0)))  # sums over any rectangle in four look-ups
     rng = np.random.default_rng(0)
-    uniform = rng.random((96, 4))
-    least, best = np.inf, None
+    uniform, ways = rng.random((96, 4)), []
     for _ in range(candidates):
         rectangles = _cut(image.shape[0], image.shape[1], 12, rng)
         rectangles = rectangles[np.argsort(-rectangles[:, 2:].min(1))]
         # Dealt out in threes from the widest to the narrowest, so that each owner has room for crops of all scales.
-        dealt = np.stack([rng.permutation(three) for three in rectangles.reshape(-1, 3, 4)], axis=1)
-        largest = min(LARGEST, int(dealt[..., 2:].min(-1).max(-1).min()))
-        looks = np.stack([_look(sums, _draw_crops(own, largest, uniform)) for own in dealt])  # (3, 96, 4)
-        ordered = np.sort(looks, axis=1)
-        difference = sum(np.abs(ordered[i] - ordered[i - 1]).mean() for i in range(3)) + 1.0 - largest / LARGEST
-        if difference < least:
-            least, best = difference, (dealt, largest, looks.mean(1))
-    return best
+        ways.append(np.stack([rng.permutation(three) for three in rectangles.reshape(-1, 3, 4)], axis=1))
+    dealt = np.stack(ways)  # (candidates, 3, 4, 4)
+    largest = np.minimum(dealt[..., 2:].min(-1).max(-1).min(-1), LARGEST)
+    looks = _look(sums, _draw_crops(dealt, largest[:, None].repeat(3, 1), uniform))  # (candidates, 3, 96, 4)
+    ordered = np.sort(looks, axis=2)
+    difference = np.abs(ordered - np.roll(ordered, 1, axis=1)).mean((2, 3)).sum(1) + 1.0 - largest / LARGEST
+    best = int(difference.argmin())
+    return dealt[best], int(largest[best]), looks[best].mean(1)
 
 
 def _cut(height: int, width: int, pieces: int, rng: np.random.Generator) -> np.ndarray:
@@ -171,12 +171,12 @@ def _cut(height: int, width: int, pieces: int, rng: np.random.Generator) -> np.n
 
 
 def _look(sums: np.ndarray, crops: np.ndarray) -> np.ndarray:
-    # (N, 4): the crops' mean red, green, blue, and standard deviation of luminance.
-    top, left, side = crops.T
+    # crops (..., 3) -> (..., 4): their mean red, green, blue, and standard deviation of luminance.
+    top, left, side = np.moveaxis(crops, -1, 0)
     bottom, right = top + side, left + side
-    means = (sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]) / (side**2)[:, None]
-    deviation = np.sqrt(np.maximum(means[:, 4] - means[:, 3] ** 2, 0.0))
-    return np.column_stack([means[:, :3], deviation])
+    means = (sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]) / (side**2)[..., None]
+    deviation = np.sqrt(np.maximum(means[..., 4:] - means[..., 3:4] ** 2, 0.0))
+    return np.concatenate([means[..., :3], deviation], -1)
 
 
 def resolve_photos(photos: Sequence[Photo] | str | None) -> Sequence[Photo]:

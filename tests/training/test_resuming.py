@@ -126,6 +126,8 @@ def test_a_finished_run_is_left_as_it_is(whole):
 # Killed
 
 CHILD = """
+from agents.startup import collect_less
+collect_less()
 import json, sys, time
 from pathlib import Path
 from stable_baselines3.common.callbacks import ConvertCallback

@@ -142,6 +142,8 @@ def test_what_a_kill_at_the_very_end_left_undone_is_done(whole, tmp_path):
 # Two at once
 
 CHILD = """
+from agents.startup import collect_less
+collect_less()
 import json, sys, time
 from pathlib import Path
 import torch
