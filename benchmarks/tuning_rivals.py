@@ -32,7 +32,7 @@ SPACES: dict[str, dict[str, list[Any]]] = {  # what is tried of each rival's set
         "learning_rate": [1e-5, 3e-5, 1e-4],
         "choice_learning_rate": [1e-4, 3e-4],
         "discriminator_learning_rate": [2e-4, 5e-4, 1e-3],
-        "learning_rate_decay": [0.1, 0.3],
+        "learning_rate_decay": [0.03, 0.1, 0.3],
         "reward_scale": [0.02, 0.05, 0.1],
         "n_critic": [5, 10],
         "averaging": [0.98, 0.995],

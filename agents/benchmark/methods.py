@@ -37,7 +37,7 @@ METHODS: dict[str, dict[str, Any]] = {  # what each learner changes; "budget" mu
     "regression": {"budget": 2},
     "experts only": {"budget": 2},
     # Systems after other papers, from photo to photo, see `rivals.RIVALS`; likewise
-    "Exposure": {"budget": 0.5},
+    "Exposure": {"budget": 0.15},
     "CycleGAN": {"budget": 0.3},
     "DPED": {"budget": 0.5},
     "WESPE": {"budget": 0.3},

@@ -39,7 +39,7 @@ class Exposure:
 def fit_exposure(inputs: Crops, experts: Crops, *, num_photos: int, seed: int = 0, device: str = "cpu",
                  look: Look | None = None, batch_size: int = 32, max_steps: int = 5, reuse_penalty: float = 1.0,
                  learning_rate: float = 3e-5, choice_learning_rate: float = 3e-4,
-                 discriminator_learning_rate: float = 5e-4, learning_rate_decay: float = 0.3,
+                 discriminator_learning_rate: float = 5e-4, learning_rate_decay: float = 0.1,
                  reward_scale: float = 0.05, entropy_penalty: float = 0.05, n_critic: int = 5, warm_up: int = 20,
                  averaging: float = 0.98, size: int = 32, width: int = 16, num_crops: int = 2048) -> Exposure:
     """Exposure's agent, which has learned from crops of photos to retouch and of experts' photos, unpaired.
