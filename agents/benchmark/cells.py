@@ -27,6 +27,7 @@ from agents.benchmark.methods import (
     YARDSTICKS,
     changes,
     known_methods,
+    length,
     named,
 )
 from agents.benchmark.own_rewards import CHANGES, load_reward_model, reward_fingerprint, value_for
@@ -110,7 +111,7 @@ class Benchmark:
     def cell_config(self, cell: Cell) -> TrainConfig:
         """The configuration of a cell."""
         own = dict(CHANGES if cell.method in self.rewards else changes(cell.method))
-        timesteps = max(1, round(own.pop("budget", 1) * self.config.total_timesteps))
+        timesteps = max(1, length(cell.method, self.config.total_timesteps, self.share))
         if self.quick:  # a method's own sizes would be large
             own |= {name: QUICK[name] for name in own if name in SIZES}
         return replace(self.config, seed=cell.seed, **{"total_timesteps": timesteps} | own)

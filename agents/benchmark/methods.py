@@ -1,5 +1,6 @@
 """What each method changes in the shared configuration."""
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -24,7 +25,7 @@ WARM_START = "warm start"
 USUAL = PRESETS["recommended"].total_timesteps
 PATHS = {"I": "critic", "II": "discriminator"}
 ALONE = {"budget": 0, "learning_rate": 0.0, "warm_up": 0, "n_critic": 1}  # a game of one update, which changes nothing
-METHODS: dict[str, dict[str, Any]] = {  # what each learner changes; "budget" multiplies total_timesteps
+METHODS: dict[str, dict[str, Any]] = {  # what each learner changes; "budget" and "most": see `length`
     # Rewarded by the PSNR itself: what the policy can learn in as many updates, told what is good
     "paired": NO_WARM_START | {"gamma": 1.0, "reward": "psnr", "max_slope": 4.0, "learning_rate": 1e-3, "budget": 8,
                                "ev_penalty": 0.0},
@@ -37,7 +38,7 @@ METHODS: dict[str, dict[str, Any]] = {  # what each learner changes; "budget" mu
     "regression": {"budget": 2},
     "experts only": {"budget": 2},
     # Systems after other papers, from photo to photo, see `rivals.RIVALS`; likewise
-    "Exposure": {"budget": 0.15},
+    "Exposure": {"budget": 0.5, "most": 4500},  # later its discriminator knows some hundred photographs by heart
     "CycleGAN": {"budget": 0.3},
     "DPED": {"budget": 0.5},
     "WESPE": {"budget": 0.3},
@@ -116,8 +117,21 @@ def named(names: Sequence[str], known: Collection[str]) -> list[str]:
 
 
 def changes(method: str) -> dict[str, Any]:
-    """What a learner or a baseline changes in the shared configuration."""
-    return METHODS.get(method, GLOBAL if method.endswith(GLOBAL_NAME) else {})
+    """What a learner or a baseline changes in the shared configuration, besides the length of a training."""
+    own = METHODS.get(method, GLOBAL if method.endswith(GLOBAL_NAME) else {})
+    return {name: value for name, value in own.items() if name not in ("budget", "most")}
+
+
+def length(method: str, total: int, share: float = 1.0) -> int:
+    """The exposures in a training of a method, or its photos; 0 for a warm start alone.
+
+    Args:
+        method: Its "budget" is a multiple of those in the configuration, 1 by default; "most" is a limit.
+        total: Exposures in the configuration.
+        share: Fraction of the protocol's budget that these are; so much of the limit holds.
+    """
+    own = METHODS.get(method, {})
+    return round(min(own.get("budget", 1) * total, own.get("most", math.inf) * share))
 
 
 def known_methods(protocol: str) -> list[str]:

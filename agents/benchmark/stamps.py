@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from agents.benchmark.methods import GLOBAL_NAME, METHODS
+from agents.benchmark.methods import GLOBAL_NAME, length
 from agents.benchmark.protocols import PROTOCOLS, Protocol, protocol_name
 from agents.training.configuration import PRESETS
 
@@ -43,6 +43,5 @@ def _changed(settings: Sequence[dict[str, Any]], protocol: Protocol) -> str:
 def _share(cell: dict[str, Any], protocol: Protocol) -> float | None:
     """The cell's budget as a fraction of the protocol's; None if it isn't known."""
     steps, full = cell["config"].get("total_timesteps"), protocol.settings.get("total_timesteps")
-    if steps is None or not (budget := METHODS.get(cell["method"], {}).get("budget", 1)):
-        return None
-    return round(steps / max(1, round(budget * (full or PRESETS["recommended"].total_timesteps))), 3)
+    usual = length(cell["method"], full or PRESETS["recommended"].total_timesteps)
+    return None if steps is None or usual == 0 else round(steps / usual, 3)

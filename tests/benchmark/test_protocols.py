@@ -11,7 +11,7 @@ from agents.benchmark.cells import Benchmark, Cell
 from agents.benchmark.data import KINDS, find_folders, read_photos
 from agents.benchmark.fingerprints import fingerprint
 from agents.benchmark.making import fraction, make_benchmark
-from agents.benchmark.methods import BASELINES, GROUPS, MAIN, named
+from agents.benchmark.methods import BASELINES, GROUPS, MAIN, METHODS, named
 from agents.benchmark.protocols import PROTOCOLS, protocol_name
 from agents.benchmark.results import read_cell, read_cells
 from agents.benchmark.splits import misexposed_protocol
@@ -238,6 +238,16 @@ class TestBudgets:
         for method in ("paired", "regression", "II, long", "td3"):
             long, short = (each.cell_config(Cell(method, 0)).total_timesteps for each in (full, tenth))
             assert short == pytest.approx(long / 10, abs=1), method
+
+    def test_a_limit_of_a_training_shrinks_with_the_budget_and_is_none_for_short_protocols(self):
+        most = METHODS["Exposure"]["most"]
+        for given, total, steps in (({}, 30_000, most), ({"budget": 0.1}, 3_000, most // 10),
+                                    ({"timesteps": 6_000}, 6_000, 3_000)):  # fmt: skip
+            benchmark = make_benchmark("backlit-v1", **given)
+            assert benchmark.config.total_timesteps == total
+            assert benchmark.cell_config(Cell("Exposure", 0)).total_timesteps == steps
+            marked = stamp([benchmark.settings(Cell("Exposure", 0))])
+            assert ("budget 0.1 of" in marked) == ("budget" in given)
 
     @pytest.mark.parametrize("budget", ["tiny", "0", "-1", "nan", "inf", ""])
     def test_others_are_refused(self, budget):
