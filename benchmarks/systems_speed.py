@@ -1,6 +1,6 @@
 """Measure how long each system of the benchmark takes for a photo, planning and rendering, and how much memory.
 
-python benchmarks/systems_speed.py (half an hour)
+python benchmarks/systems_speed.py (three minutes)
 
 python benchmarks/systems_speed.py --table DIR (write DIR/systems_speed.md) --only DPE "fixed bracket"
 
