@@ -23,8 +23,8 @@ def run(program, **environment):
     return done
 
 
-def start(program, *arguments, cwd, environment):
-    """`python program ...` in another folder, as a user who has installed the package starts it.
+def start(program, *arguments, cwd, **environment):
+    """`python program ...` in another folder and without a screen, as a user who has installed the package starts it.
 
     To load Torch and to take it down would be most of the time of many a program. So where processes can fork, it is
     run in a fork of one that has loaded what others have written, see `launcher.py`; what is ours it loads itself.
@@ -33,12 +33,14 @@ def start(program, *arguments, cwd, environment):
         program: Its file.
         arguments: Those of its command line.
         cwd: The folder.
-        environment: The variables that it sees; PYTHONPATH is set.
+        environment: Further variables.
 
     Returns:
         A `subprocess.CompletedProcess` with status, output and errors as text.
     """
-    environment = {**environment, "PYTHONPATH": str(ROOT)}
+    inherited = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
+    environment = inherited | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "COLUMNS": "120"
+                               } | environment  # fmt: skip
     command = [str(program), *map(str, arguments)]
     if not hasattr(os, "fork"):
         return subprocess.run([sys.executable, *command], cwd=cwd, env=environment, capture_output=True, text=True,

@@ -15,6 +15,7 @@ import torch
 from stable_baselines3.common.env_util import make_vec_env
 
 from agents.vec_env import ExposureVecEnv
+from tests.programs import start
 from tests.repository import ROOT
 from tests.test_architecture import private_names
 
@@ -35,15 +36,6 @@ def want(*libraries):
         pytest.skip(f"not installed: {', '.join(missing)}")
 
 
-def start(*arguments, cwd):
-    """`python ...` in another folder, as a user who has installed the package starts it: what it prints."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-    done = subprocess.run([sys.executable, *map(str, arguments)], cwd=cwd, env=environment, capture_output=True,
-                          text=True, timeout=240)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_every_program_is_listed_here():
     assert sorted(path.name for path in CLIENTS.glob("*.py")) == sorted(NEEDS)
 
@@ -52,8 +44,9 @@ def test_every_program_is_listed_here():
 def test_program(program, tmp_path):
     want(*NEEDS[program])
     writes = "out: Path" in (CLIENTS / program).read_text("utf-8")
-    printed = start(CLIENTS / program, "--quick", *(["--out", tmp_path / "out"] if writes else []), cwd=tmp_path)
-    gains = [float(gain) for gain in re.findall(r"([+-]\d+\.\d\d) dB", printed)]
+    done = start(CLIENTS / program, "--quick", *(["--out", tmp_path / "out"] if writes else []), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    gains = [float(gain) for gain in re.findall(r"([+-]\d+\.\d\d) dB", done.stdout)]
     assert gains and all(abs(gain) < 30 for gain in gains)
     assert [path.name for path in tmp_path.iterdir()] == (["out"] if writes else [])
 
@@ -125,7 +118,11 @@ class TestZoo:
         page = (CLIENTS / "rl_zoo" / "README.md").read_text("utf-8")
         command = re.search(r"`python (-m rl_zoo3\.train [^`]*)`", page)[1].split()
         command = [str(ROOT / word) if word.endswith(".yml") else word for word in command]
-        assert "ep_rew_mean" in start(*command, "--device", "cpu", cwd=tmp_path)
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+        done = subprocess.run([sys.executable, *command, "--device", "cpu"], cwd=tmp_path, env=environment,
+                              capture_output=True, text=True, timeout=240)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "ep_rew_mean" in done.stdout
         assert list(tmp_path.glob("logs/ppo/*/*.zip"))
 
 

@@ -72,8 +72,7 @@ def with_quick(program: str, folder: Path) -> tuple[str, Path | None]:
     source = (ROOT / program).read_text()
     writes = re.search(r"^    out: ", source, re.MULTILINE) is not None or '"--out"' in source
     arguments = [*(["--out", out] if writes else []), *ARGUMENTS.get(program, [])]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "COLUMNS": "120"}
-    done = start(ROOT / program, "--quick", *arguments, cwd=cwd, environment=environment)
+    done = start(ROOT / program, "--quick", *arguments, cwd=cwd)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() and "Traceback" not in done.stderr and "Warning" not in done.stderr, done.stderr
     assert repository() <= before, "it wrote into the repository"

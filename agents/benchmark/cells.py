@@ -75,7 +75,7 @@ class Benchmark:
     quick: bool = False  # whether nothing is to be learned, only to be tried
     agents: dict[str, list[str]] = field(default_factory=dict)  # agents of one's own, see `entrants`: sources by name
     rewards: dict[str, str] = field(default_factory=dict)  # see `own_rewards`: sources by the methods' names
-    share: float = 1.0  # fraction of the protocol's trainings that `config` has, for the record
+    share: float = 1.0  # fraction of the protocol's trainings that `config` has
 
     def __post_init__(self) -> None:
         """Gives the protocol its present name, and checks those of the agents."""

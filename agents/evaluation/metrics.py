@@ -21,7 +21,7 @@ def mse(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: If the shapes differ or a dtype is not supported.
     """
-    images, targets = _unit(images), _unit(targets)
+    images, targets = unit(images), unit(targets)
     if images.shape != targets.shape or images.ndim != 4:
         raise ValueError(f"want two equal shapes (N, H, W, 3), not {images.shape} and {targets.shape}")
     return 255.0**2 * np.mean((images - targets) ** 2, axis=(1, 2, 3))
@@ -41,7 +41,7 @@ def ssim(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
     if min(np.shape(images)[1:3]) < SSIM_WINDOW:
         return np.full(len(images), np.nan)
     settings = dict(data_range=1.0, channel_axis=-1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
-    pairs = zip(_unit(images), _unit(targets), strict=True)
+    pairs = zip(unit(images), unit(targets), strict=True)
     return np.array([structural_similarity(image, target, **settings) for image, target in pairs])
 
 
@@ -51,7 +51,7 @@ def delta_e(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
     A difference of 1 can just be seen (Sharma, Wu and Dalal 2005). By scikit-image, for D65 and the observer of 2
     degrees.
     """
-    pairs = zip(_unit(images), _unit(targets), strict=True)
+    pairs = zip(unit(images), unit(targets), strict=True)
     return np.array([deltaE_ciede2000(rgb2lab(image), rgb2lab(target)).mean() for image, target in pairs])
 
 
@@ -79,8 +79,12 @@ def psnr_uint8_wrapped(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return -10 * np.log10(np.maximum(mse_uint8_wrapped(images, targets) / 255.0**2, floor))
 
 
-def _unit(images: np.ndarray) -> np.ndarray:
-    """The images as float64 in [0, 1]."""
+def unit(images: np.ndarray) -> np.ndarray:
+    """The images as float64 in [0, 1], from uint8, uint16 or floats.
+
+    Raises:
+        ValueError: If they are of another dtype.
+    """
     images = np.asarray(images)
     if images.dtype in (np.uint8, np.uint16):
         return images / float(np.iinfo(images.dtype).max)

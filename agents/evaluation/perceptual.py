@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agents.evaluation.metrics import unit
+
 WEIGHTS = "alexnet-owt-7be5be79.pth"  # torchvision's AlexNet, by the name under which Torch keeps it
 DIGEST = "7be5be79"  # how the SHA-256 of that file begins
 CHANNELS = "functional/image/lpips_models/alex.pth"  # in torchmetrics
@@ -40,8 +42,8 @@ def lpips(digest: str = DIGEST) -> Distance | None:
         digest: How the SHA-256 of the weights has to begin. With others a number is not LPIPS.
 
     Returns:
-        A function of two arrays (N, H, W, 3), uint8 or floats in [0, 1], that gives (N,) float64 from 0, at which they
-        are the same. NaN for photos smaller than `SMALLEST`.
+        A function of two arrays (N, H, W, 3), as `metrics.unit` takes them, that gives (N,) float64 from 0, at which
+        they are the same. NaN for photos smaller than `SMALLEST`.
 
     Warns:
         UserWarning: If there is a file of that name, but it is another, or torchmetrics is missing.
@@ -112,5 +114,4 @@ class _Lpips(nn.Module):
 
 def _planes(images: np.ndarray) -> Tensor:
     """The images as (N, 3, H, W) float32 in [0, 1]."""
-    images = images / np.float32(255) if images.dtype == np.uint8 else images.astype(np.float32)
-    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    return torch.from_numpy(unit(images)).float().permute(0, 3, 1, 2)

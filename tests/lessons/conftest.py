@@ -1,7 +1,6 @@
 """Lessons and exercises, run as a student runs them."""
 
 import importlib
-import os
 import re
 import sys
 from functools import partial
@@ -15,9 +14,7 @@ from tests.lessons import EXERCISES, LESSONS
 @pytest.fixture(scope="session")
 def start():
     """A function that runs `python path` in a folder, on the reduced budget and without a screen."""
-    environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
-    environment |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "EXPOSURE_QUICK": "1"}
-    return partial(programs.start, environment=environment)
+    return partial(programs.start, EXPOSURE_QUICK="1")
 
 
 @pytest.fixture(scope="session")
